@@ -1,0 +1,68 @@
+"""`python -m kattn train ...` and `python -m kattn export PRESET PATH`."""
+
+import argparse
+import os
+import sys
+
+from kattn import command_line
+
+
+def main(argv: list[str]) -> None:
+    """Run a command.
+
+    Args:
+        argv: The command's name and its arguments.
+    """
+    top = argparse.ArgumentParser(
+        prog="python -m kattn", description="kattn on the command line."
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "train",
+        parents=[command_line.parser()],
+        add_help=False,
+        argument_default=argparse.SUPPRESS,
+        help="train a model",
+    )
+    export = commands.add_parser("export", help="export a preset for serving")
+    export.add_argument("preset", help="a preset's name, folder or handle")
+    export.add_argument("path", help="folder that gets the numbered SavedModel")
+    export.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
+    arguments = vars(top.parse_args(argv))
+    command = arguments.pop("command")
+    debug = arguments.pop("debug", False)
+    with command_line.reporting(debug):
+        if command == "train":
+            _train(arguments, argv)
+        else:
+            from kattn.models import TextClassifier
+            from kattn.serving import export
+
+            print(
+                export(
+                    TextClassifier.from_preset(**_only(arguments, "preset")),
+                    arguments["path"],
+                )
+            )
+
+
+def _train(arguments, argv):
+    import keras
+
+    backend = arguments.pop("backend", None)
+    if backend and backend != keras.backend.backend():
+        # Keras is loaded already, with another backend: begin again with this one.
+        os.environ["KERAS_BACKEND"] = backend
+        os.execv(sys.executable, [sys.executable, "-m", "kattn", *argv])
+    from kattn import recipes
+
+    recipes.run(arguments)
+
+
+def _only(arguments, name):
+    return {name: arguments[name]}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

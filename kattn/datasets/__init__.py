@@ -1,0 +1,11 @@
+"""Corpora by name and files of the user's own, as train, validation and test splits.
+
+`load` is the way in. The corpora that come with kattn are described in the folders
+`datasets/<name>/` at the root of the project; `names` lists them.
+"""
+
+from kattn.datasets.corpus import Corpus, Split
+from kattn.datasets.description import names
+from kattn.datasets.loading import load
+
+__all__ = ["Corpus", "Split", "load", "names"]

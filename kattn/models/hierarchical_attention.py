@@ -1,0 +1,347 @@
+"""Hierarchical Attention Network: words make sentences, sentences make a document.
+
+Yang, Yang, Dyer, He, Smola, Hovy: Hierarchical Attention Networks for Document
+Classification. NAACL 2016.
+"""
+
+import keras
+import keras_hub
+
+from kattn.layers import AttentionPooling, Hierarchical
+from kattn.models.presets import Presets
+from kattn.models.text_classifier import TextClassifier
+from kattn.text import WordTokenizer, cut, head_and_tail, pad_to_bucket, split_sentences
+from kattn.text.libraries import tensorflow
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class WideOrthogonal(keras.initializers.Orthogonal):
+    """Orthogonal, drawn in float32: TensorFlow has no QR decomposition in bfloat16."""
+
+    def __call__(self, shape, dtype=None):
+        """A matrix of that shape, cast to the dtype after it was drawn."""
+        return keras.ops.cast(super().__call__(shape, "float32"), dtype or "float32")
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class AttentiveEncoder(keras.layers.Layer):
+    """One level of the hierarchy: a bidirectional GRU, read by attention pooling.
+
+    `h_t = [GRU_forward(x)_t; GRU_backward(x)_t]`, then
+    `kattn.layers.AttentionPooling` over `h`.
+
+    Args:
+        units: Width of the GRU in each direction.
+        attention_units: Width of the attention's hidden representation.
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor `(B, T, D)`.
+        mask: Boolean `(B, T)`, with a live position in every row.
+        return_attention_scores: Whether to return the weights as well.
+
+    Returns:
+        `(B, 2 * units)`, and the weights `(B, T)` where asked.
+    """
+
+    def __init__(self, units, attention_units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.attention_units = attention_units
+        self.recurrent = keras.layers.Bidirectional(
+            keras.layers.GRU(
+                units,
+                return_sequences=True,
+                recurrent_initializer=WideOrthogonal(),
+                dtype=self.dtype_policy,
+            ),
+            dtype=self.dtype_policy,
+            name="recurrent",
+        )
+        self.pooling = AttentionPooling(
+            attention_units, dtype=self.dtype_policy, name="pooling"
+        )
+
+    def build(self, input_shape):
+        """Build both parts."""
+        self.recurrent.build(input_shape)
+        self.pooling.build((*input_shape[:-1], 2 * self.units))
+
+    def call(self, inputs, mask=None, return_attention_scores=False):
+        """Encode and pool; see the class."""
+        hidden = self.recurrent(inputs, mask=mask)  # (B, T, 2 * units)
+        return self.pooling(
+            hidden, mask=mask, return_attention_scores=return_attention_scores
+        )
+
+    def compute_mask(self, inputs, previous_mask):
+        """None: the positions are gone."""
+        return None
+
+    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
+        """What `call` returns, for every flag."""
+        batch, length = inputs.shape[:2]
+        pooled = keras.KerasTensor((batch, 2 * self.units), dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return pooled
+        return pooled, keras.KerasTensor((batch, length), dtype=self.compute_dtype)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "attention_units": self.attention_units,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
+    """Words to sentence vectors to a document vector, `(B, 2 * units)`.
+
+    Each level is an `AttentiveEncoder`. Padding takes part in nothing, and a sentence
+    is seen if any of its words is; a document without a word gives zeros.
+
+    Inputs are `token_ids`, integers `(B, S, T)`, and `padding_mask`, booleans of the
+    same shape, `False` for padding; S sentences of T words each.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        embedding_dim: Width of a word vector.
+        units: Width of the GRUs in each direction, at both levels.
+        attention_units: Width of the attention's hidden representation, likewise.
+        dropout: Fraction dropped, in training, of word and of sentence vectors.
+        dtype: Precision policy of the layers.
+        **kwargs: `name` and `trainable`.
+
+    Example:
+        >>> backbone = kattn.models.HierarchicalAttentionBackbone(vocabulary_size=100)
+        >>> ids = np.ones((2, 3, 4), "int32")
+        >>> backbone({"token_ids": ids, "padding_mask": ids > 0}).shape
+        TensorShape([2, 100])
+
+    Reference:
+        Yang et al. 2016, section 2; the widths are those of section 3.3.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        embedding_dim=200,
+        units=50,
+        attention_units=100,
+        dropout=0.0,
+        dtype=None,
+        **kwargs,
+    ):
+        # === Layers ===
+        self.token_embedding = keras.layers.Embedding(
+            vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
+        )
+        # Whole words are dropped: no document is known by a name in it.
+        self.word_dropout = keras.layers.Dropout(
+            dropout, (None, None, None, 1), dtype=dtype, name="word_dropout"
+        )
+        self.word_encoder = Hierarchical(
+            AttentiveEncoder(units, attention_units, dtype=dtype),
+            dtype=dtype,
+            name="word_encoder",
+        )
+        self.sentence_dropout = keras.layers.Dropout(
+            dropout, dtype=dtype, name="sentence_dropout"
+        )
+        # A document is a sequence of sentences as a sentence is one of words: the same
+        # layer, folded over batches of one sequence, guards the empty document.
+        self.sentence_encoder = Hierarchical(
+            AttentiveEncoder(units, attention_units, dtype=dtype),
+            dtype=dtype,
+            name="sentence_encoder",
+        )
+        # === Functional model ===
+        token_ids = keras.Input((None, None), dtype="int32", name="token_ids")
+        padding_mask = keras.Input((None, None), dtype="bool", name="padding_mask")
+        words = self.word_dropout(self.token_embedding(token_ids))  # (B, S, T, D)
+        sentences, word_weights = self.word_encoder(
+            words, mask=padding_mask, return_attention_scores=True
+        )  # (B, S, 2 * units), (B, S, T)
+        sentences = self.sentence_dropout(sentences)
+        sentence_mask = keras.ops.any(padding_mask, axis=-1)  # (B, S)
+        document, sentence_weights = self.sentence_encoder(
+            keras.ops.expand_dims(sentences, 1),
+            mask=keras.ops.expand_dims(sentence_mask, 1),
+            return_attention_scores=True,
+        )  # (B, 1, 2 * units), (B, 1, S)
+        super().__init__(
+            inputs={"token_ids": token_ids, "padding_mask": padding_mask},
+            outputs=document[:, 0],
+            dtype=dtype,
+            **kwargs,
+        )
+        self._attention = {
+            "sentence_weights": sentence_weights[:, 0],
+            "word_weights": word_weights,
+        }
+        # === Config ===
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.attention_units = attention_units
+        self.dropout = dropout
+
+    def attention_model(self):
+        """The same layers and weights, with the attention as outputs.
+
+        Returns:
+            A `keras.Model` of the same inputs that gives a dictionary: `document`
+            `(B, 2 * units)`, `sentence_weights` `(B, S)` and `word_weights`
+            `(B, S, T)`. Weights of a document's sentences, and of a sentence's words,
+            sum to 1; those of padding are 0.
+        """
+        return keras.Model(self.input, {"document": self.output, **self._attention})
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "units": self.units,
+            "attention_units": self.attention_units,
+            "dropout": self.dropout,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class HierarchicalAttentionTokenizer(Presets, WordTokenizer):
+    """The word tokenizer of the hierarchical model; see `kattn.text.WordTokenizer`."""
+
+    backbone_cls = HierarchicalAttentionBackbone
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class HierarchicalAttentionTextClassifierPreprocessor(
+    Presets, keras_hub.models.TextClassifierPreprocessor
+):
+    """Strings to sentences of word ids.
+
+    Sentences longer than `max_words` are cut into pieces; of documents longer than
+    `max_sentences` the head and the tail are kept. Both axes are padded, on the right,
+    to one of few lengths.
+
+    Args:
+        tokenizer: A `HierarchicalAttentionTokenizer`.
+        max_sentences: The most sentences of a document.
+        max_words: The most words of a sentence.
+        **kwargs: `name` and `dtype`.
+
+    Call arguments:
+        x: A string or strings `(B,)`: a list, an array or a tensor.
+        y: Labels, passed through.
+        sample_weight: Weights, passed through.
+
+    Returns:
+        A dictionary of `token_ids`, int32 `(B, S, T)`, and `padding_mask`, booleans of
+        the same shape; with `y`, a tuple of it and what is passed through.
+
+    Example:
+        >>> tokenizer = kattn.models.HierarchicalAttentionTokenizer(["good", "film"])
+        >>> preprocessor = (
+        ...     kattn.models.HierarchicalAttentionTextClassifierPreprocessor(tokenizer)
+        ... )
+        >>> np.asarray(preprocessor(["Good. Good film!"])["token_ids"])[0, :2, :4]
+        array([[2, 1, 0, 0],
+               [2, 3, 1, 0]], dtype=int32)
+    """
+
+    backbone_cls = HierarchicalAttentionBackbone
+    tokenizer_cls = HierarchicalAttentionTokenizer
+
+    def __init__(self, tokenizer, max_sentences=48, max_words=32, **kwargs):
+        # KerasHub packs flat sequences of one length: it has no use for the two here.
+        kwargs.pop("sequence_length", None)
+        kwargs.pop("truncate", None)
+        super().__init__(tokenizer, **kwargs)
+        self.max_sentences = max_sentences
+        self.max_words = max_words
+
+    def build(self, input_shape):
+        """Nothing to build."""
+        self.built = True
+
+    def words(self, texts):
+        """The words that the model reads, `(B, S, T)` ragged strings."""
+        sentences = self.tokenizer.words(split_sentences(texts))  # (B, S, T)
+        return head_and_tail(cut(sentences, self.max_words), self.max_sentences)
+
+    def ids(self, texts):
+        """Their ids, `(B, S, T)` ragged integers."""
+        return self.tokenizer.ids(self.words(texts))
+
+    def pad(self, ids):
+        """Ragged ids as the model's inputs."""
+        token_ids = pad_to_bucket(
+            ids, _buckets(self.max_sentences), _buckets(self.max_words)
+        )
+        return {
+            "token_ids": token_ids,
+            "padding_mask": token_ids != self.tokenizer.pad_token_id,
+        }
+
+    def call(self, x, y=None, sample_weight=None):
+        """Preprocess; see the class."""
+        tf = tensorflow()
+        with tf.device("cpu"):
+            texts = tf.convert_to_tensor(x, tf.string)
+            inputs = self.pad(self.ids(tf.reshape(texts, [-1])))
+            if texts.shape.rank == 0:
+                inputs = {name: value[0] for name, value in inputs.items()}
+        return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = super().get_config()
+        del config["sequence_length"], config["truncate"]
+        return {
+            **config,
+            "max_sentences": self.max_sentences,
+            "max_words": self.max_words,
+        }
+
+
+def _buckets(maximum):
+    """Lengths up to `maximum`, each at most half as long again as the one before."""
+    steps = [n for k in range(2, 20) for n in (2**k, 3 * 2 ** (k - 1))]
+    return (*(n for n in steps if n < maximum), maximum)
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class HierarchicalAttentionTextClassifier(TextClassifier):
+    """Documents to labels by hierarchical attention.
+
+    Args:
+        backbone: A `HierarchicalAttentionBackbone`.
+        num_classes: Number of classes; that of `class_names` if `None`.
+        preprocessor: A `HierarchicalAttentionTextClassifierPreprocessor`, or `None`.
+        class_names: The labels as strings, in the order of their numbers.
+        dropout: Fraction of the document vector dropped in training.
+        **kwargs: `name` and `compile`.
+
+    Example:
+        >>> from kattn import models
+        >>> tokenizer = models.HierarchicalAttentionTokenizer(["good", "bad"])
+        >>> classifier = models.HierarchicalAttentionTextClassifier(
+        ...     models.HierarchicalAttentionBackbone(tokenizer.vocabulary_size()),
+        ...     preprocessor=models.HierarchicalAttentionTextClassifierPreprocessor(
+        ...         tokenizer
+        ...     ),
+        ...     class_names=["no", "yes"],
+        ... )
+        >>> len(classifier.classify(["Good!", "Bad!", "Good?"]))
+        3
+
+    Reference:
+        Yang et al. 2016, section 2.
+    """
+
+    backbone_cls = HierarchicalAttentionBackbone
+    preprocessor_cls = HierarchicalAttentionTextClassifierPreprocessor

@@ -1,0 +1,143 @@
+"""Presets by name, by folder and by hub handle, checked before they are loaded."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+
+from kattn import assets
+from kattn.models import manifest
+from kattn.names import unknown
+
+
+def names() -> list[str]:
+    """The names of all presets that came with kattn."""
+    return [
+        name
+        for name, folder in assets.folders("models").items()
+        if (folder / "config.json").is_file()
+    ]
+
+
+def locate(preset) -> str:
+    """Turn what a user may call a preset into what KerasHub loads, checked.
+
+    Args:
+        preset: A name of a kattn preset, a folder, or a handle such as
+            `"hf://user/name"`, which is downloaded whole.
+
+    Returns:
+        The path of the folder, or the handle itself for schemes KerasHub alone knows.
+
+    Raises:
+        ValueError: If there is no such preset, or its files are not what was saved.
+    """
+    preset = os.fspath(preset)
+    if preset.startswith("hf://"):
+        import huggingface_hub
+
+        folder = huggingface_hub.snapshot_download(preset.removeprefix("hf://"))
+    elif "://" in preset:
+        return preset
+    elif preset in names():
+        folder = assets.folders("models")[preset]
+    elif Path(preset).is_dir():
+        folder = preset
+    elif "/" in preset or os.sep in preset:
+        raise ValueError(f"There is no preset folder {preset!r}.")
+    else:
+        raise unknown("preset", preset, names())
+    folder = Path(folder)
+    manifest.check(folder)
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"The folder {str(folder)!r} is no preset: it has no config.json."
+        )
+    return str(folder)
+
+
+class _PresetsOfClass:
+    """`cls.presets`: the kattn presets that a class can load, with their metadata."""
+
+    def __get__(self, instance, owner):
+        backbone_cls = getattr(owner, "backbone_cls", None) or owner
+        wanted = keras.saving.get_registered_name(backbone_cls)
+        found = {}
+        for name in names():
+            folder = assets.folders("models")[name]
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            if config["registered_name"] == wanted:
+                metrics = folder / "metrics.json"
+                found[name] = {
+                    "path": str(folder),
+                    "metrics": json.loads(metrics.read_text(encoding="utf-8"))
+                    if metrics.is_file()
+                    else {},
+                }
+        return found
+
+
+class Presets:
+    """Mixin before a KerasHub class: kattn's names, checked files, whole saves."""
+
+    presets = _PresetsOfClass()
+
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """Load from a preset.
+
+        Args:
+            preset: A name of a kattn preset (`cls.presets` lists them; no network is
+                touched), the path of a preset folder, or a hub handle such as
+                `"hf://user/name"`.
+            *args: As KerasHub's `from_preset` of the class.
+            **kwargs: Likewise: `load_weights`, `dtype`, and for a classifier
+                `num_classes`, which gives it a new head.
+
+        Returns:
+            An object of the class, with the preset's weights.
+
+        Raises:
+            ValueError: If there is no such preset, or a file of it is missing or is not
+                what was saved.
+        """
+        return super().from_preset(locate(preset), *args, **kwargs)
+
+    def save_to_preset(self, preset_dir, *args, **kwargs):
+        """Save as a preset: the former one is replaced whole, or left as it was.
+
+        Args:
+            preset_dir: The folder. Files in it that belong to no model (a card, say)
+                are kept.
+            *args: As KerasHub's `save_to_preset` of the class.
+            **kwargs: Likewise.
+        """
+        with _replacing(Path(preset_dir)) as folder:
+            super().save_to_preset(str(folder), *args, **kwargs)
+            manifest.write(folder)
+
+
+@contextlib.contextmanager
+def _replacing(target):
+    """A copy of a folder to work in, which takes its place if all goes well."""
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        new, old = work / "new", work / "old"
+        if target.is_dir():
+            shutil.copytree(target, new)
+        else:
+            new.mkdir()
+        yield new
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    finally:
+        if not target.exists() and (work / "old").exists():
+            (work / "old").rename(target)
+        shutil.rmtree(work, ignore_errors=True)

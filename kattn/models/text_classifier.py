@@ -1,0 +1,376 @@
+"""What all of kattn's text classifiers share: strings in, labels out."""
+
+import collections
+import contextlib
+
+import keras
+import keras_hub
+import numpy as np
+
+from kattn.models.portable import portable
+from kattn.models.presets import Presets
+from kattn.text.batches import ordered_batches, training_batches
+from kattn.text.libraries import tensorflow
+
+Prediction = collections.namedtuple("Prediction", ["label", "probability"])
+Prediction.__doc__ = """A label and its probability, as `classify` returns them."""
+
+_TOKENIZED_AT_ONCE = 1024
+
+
+class TextClassifier(Presets, keras_hub.models.TextClassifier):
+    """Base class of kattn's classifiers of single texts.
+
+    A subclass sets `backbone_cls` and `preprocessor_cls`. The preprocessor splits in
+    two: `ids(texts)` gives ragged ids, `pad(ids)` the model's inputs.
+
+    Args:
+        backbone: A backbone whose output is one vector a text, `(B, D)`.
+        num_classes: Number of classes; that of `class_names` if `None`.
+        preprocessor: Turns strings into the backbone's inputs; `None` to do it oneself.
+        class_names: The labels as strings, in the order of their numbers.
+        dropout: Fraction of the text's vector dropped in training.
+        **kwargs: As for `keras_hub.models.Task`: `name`, `compile`.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes=None,
+        preprocessor=None,
+        class_names=None,
+        dropout=0.0,
+        **kwargs,
+    ):
+        if num_classes is None and class_names is None:
+            raise ValueError(
+                "A classifier needs `num_classes` or `class_names`. Received neither."
+            )
+        num_classes = len(class_names) if num_classes is None else num_classes
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        # Logits and loss in float32, whatever the backbone's precision.
+        self.output_dropout = keras.layers.Dropout(dropout, dtype="float32")
+        self.output_dense = keras.layers.Dense(
+            num_classes, dtype="float32", name="logits"
+        )
+        # === Functional model ===
+        inputs = backbone.input
+        outputs = self.output_dense(self.output_dropout(backbone(inputs)))
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        # === Config ===
+        self.num_classes = num_classes
+        self.class_names = class_names
+        self.dropout = dropout
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "dropout": self.dropout,
+        }
+
+    @property
+    def class_names(self):
+        """The labels as strings, in the order of their numbers, or `None`."""
+        return None if self._class_names is None else list(self._class_names)
+
+    @class_names.setter
+    def class_names(self, names):
+        if names is not None:
+            names = tuple(str(name) for name in names)
+            if len(set(names)) != len(names) or len(names) != self.num_classes:
+                raise ValueError(
+                    f"`class_names` are {self.num_classes} different names, one for "
+                    f"each class. Received: {list(names)}"
+                )
+        self._class_names = names
+
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """Load a preset; see `kattn.models.presets.Presets.from_preset`.
+
+        With `num_classes=` the head is new and the preset's class names are dropped.
+        """
+        if "class_names" in kwargs and kwargs["class_names"] is not None:
+            kwargs.setdefault("num_classes", len(kwargs["class_names"]))
+        elif "num_classes" in kwargs:
+            kwargs["class_names"] = None
+        return super().from_preset(preset, *args, **kwargs)
+
+    def compile(self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs):
+        """Configure the training, as `keras.Model.compile` does.
+
+        `optimizer="auto"` is `Adam(1e-3)`, for these models are trained from scratch;
+        `loss="auto"` and `metrics="auto"` are the sparse categorical cross-entropy and
+        accuracy.
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.Adam(1e-3)
+        if isinstance(metrics, str) and metrics == "auto":
+            metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile as a saved model was, which Keras leaves to who has own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def save_task_weights(self, filepath):
+        """Save the weights that are not the backbone's, without the optimizer's."""
+        with self._without_optimizer():
+            super().save_task_weights(filepath)
+
+    def load_task_weights(self, filepath):
+        """Load the weights that are not the backbone's."""
+        with self._without_optimizer():
+            super().load_task_weights(filepath)
+
+    @contextlib.contextmanager
+    def _without_optimizer(self):
+        """Its state is most of the bytes of a preset, and of no use to its users."""
+        optimizer = self.optimizer
+        self.optimizer = None
+        try:
+            yield
+        finally:
+            self.optimizer = optimizer
+
+    # === Training and inference on strings ===
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        sample_weight=None,
+        validation_data=None,
+        seed=0,
+        **kwargs,
+    ):
+        """Train, as `keras.Model.fit` does, on strings.
+
+        Lists and arrays of texts are tokenized once, shuffled anew in each epoch from
+        `(seed, epoch)`, and batched with texts of similar length. A `tf.data.Dataset`
+        of batches is taken as it comes.
+
+        Args:
+            x: Texts: a list or array of strings, or a dataset of batches of
+                `(texts, labels)`.
+            y: Labels: integers, or strings, which are looked up in `class_names`. If
+                there are none yet, the sorted labels become the class names.
+            batch_size: Texts a batch, 32 if `None`.
+            sample_weight: A weight for each text, or `None`.
+            validation_data: `(texts, labels)`, or a dataset, or `None`.
+            seed: Seed of the shuffle.
+            **kwargs: As for `keras.Model.fit`: `epochs`, `callbacks`, `class_weight`...
+
+        Returns:
+            The `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If texts and labels differ in number, there is no text, or a
+                label is not one of the classes.
+            TypeError: If a text is not a string.
+        """
+        if validation_data is not None and not _is_dataset(validation_data):
+            texts, labels, *rest = validation_data
+            if self._tokenizes(texts):
+                validation_data = self._ordered(
+                    _texts(texts), batch_size, self._labels(texts, labels), *rest
+                )
+        elif validation_data is not None:
+            validation_data = self._preprocessed(validation_data)
+        if not self._tokenizes(x):
+            if _is_dataset(x):
+                # Keras would warn that it does not shuffle a dataset.
+                kwargs["shuffle"] = False
+                x = self._preprocessed(x)
+            return keras.Model.fit(
+                self,
+                x,
+                y,
+                batch_size=batch_size,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        texts = _texts(x)
+        batches, steps = training_batches(
+            self._ids(texts),
+            self._labels(texts, y),
+            self.preprocessor.pad,
+            batch_size=batch_size or 32,
+            seed=seed,
+            weights=sample_weight,
+            first_epoch=kwargs.get("initial_epoch", 0),
+        )
+        return keras.Model.fit(
+            self,
+            batches,
+            steps_per_epoch=steps,
+            validation_data=validation_data,
+            shuffle=False,
+            **kwargs,
+        )
+
+    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+        """Loss and metrics, as `keras.Model.evaluate` gives them, on strings."""
+        if self._tokenizes(x):
+            texts = _texts(x)
+            x = self._ordered(texts, batch_size, self._labels(texts, y), sample_weight)
+            return keras.Model.evaluate(self, x, **kwargs)
+        if _is_dataset(x) and not kwargs.get("_use_cached_eval_dataset"):
+            x = self._preprocessed(x)
+        return keras.Model.evaluate(
+            self, x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs
+        )
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """Logits `(B, num_classes)` of texts, as `keras.Model.predict` gives them."""
+        if self._tokenizes(x):
+            return keras.Model.predict(
+                self, self._ordered(_texts(x), batch_size), **kwargs
+            )
+        if _is_dataset(x):
+            x = self._preprocessed(x)
+        return keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
+
+    def predict_proba(self, x, batch_size=None, **kwargs):
+        """Probabilities `(B, num_classes)` of texts: the softmax of `predict`."""
+        logits = self.predict(x, batch_size=batch_size, **kwargs).astype("float64")
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return (powers / powers.sum(axis=-1, keepdims=True)).astype("float32")
+
+    def classify(self, texts, batch_size=None):
+        """The likeliest label of each text, and its probability.
+
+        Args:
+            texts: A list or array of strings.
+            batch_size: Texts a batch, 32 if `None`.
+
+        Returns:
+            A list of `Prediction(label, probability)`; the label is the class's name,
+            or its number as a string where there are no class names.
+        """
+        probabilities = self.predict_proba(texts, batch_size=batch_size, verbose=0)
+        names = self.class_names or [str(i) for i in range(self.num_classes)]
+        return [
+            Prediction(names[row.argmax()], float(row.max())) for row in probabilities
+        ]
+
+    def attention_model(self):
+        """The same layers and weights, with the attention as outputs.
+
+        Returns:
+            A `keras.Model` of the same inputs that gives a dictionary: `logits`
+            `(B, num_classes)`, and the weights under the names that
+            `backbone.attention_model()` gives them.
+        """
+        attention = self.backbone.attention_model()
+        vector = self.backbone.output  # (B, D)
+        weights = {k: v for k, v in attention.output.items() if v is not vector}
+        logits = self.output_dense(self.output_dropout(vector))
+        return keras.Model(attention.input, {"logits": logits, **weights})
+
+    def export(self, filepath, *args, **kwargs):
+        """Export the model of token ids, as `keras.Model.export` does, uncompiled.
+
+        `kattn.export` makes a SavedModel that takes strings.
+        """
+        with portable(self):
+            return super().export(filepath, *args, **kwargs)
+
+    # === Strings to batches ===
+
+    def _tokenizes(self, x):
+        """Whether `x` is strings for the preprocessor, and not inputs of the model."""
+        return self.preprocessor is not None and isinstance(
+            x, str | bytes | list | tuple | np.ndarray
+        )
+
+    def _preprocessed(self, dataset):
+        if self.preprocessor is None:
+            return dataset
+        tf = tensorflow()
+        return dataset.map(
+            self.preprocess_samples, num_parallel_calls=tf.data.AUTOTUNE
+        ).prefetch(tf.data.AUTOTUNE)
+
+    def _ids(self, texts):
+        """Ragged ids of all texts, made once."""
+        tf = tensorflow()
+        with tf.device("cpu"):
+            chunks = [
+                self.preprocessor.ids(tf.constant(texts[i : i + _TOKENIZED_AT_ONCE]))
+                for i in range(0, len(texts), _TOKENIZED_AT_ONCE)
+            ]
+            return tf.concat(chunks, axis=0)
+
+    def _ordered(self, texts, batch_size, labels=None, weights=None):
+        return ordered_batches(
+            self._ids(texts),
+            self.preprocessor.pad,
+            batch_size=batch_size or 32,
+            labels=labels,
+            weights=weights,
+        )
+
+    def _labels(self, texts, labels):
+        """Labels as integers."""
+        if labels is None:
+            raise ValueError("Training and evaluation need labels. Received: None")
+        labels = np.asarray(labels)
+        if labels.shape != (len(texts),):
+            raise ValueError(
+                f"There is one label for each of the {len(texts)} texts. "
+                f"Received: labels of shape {labels.shape}"
+            )
+        if labels.dtype.kind in "iub":
+            wrong = labels[(labels < 0) | (labels >= self.num_classes)]
+            if wrong.size:
+                raise ValueError(
+                    f"Labels are integers from 0 to {self.num_classes - 1}. "
+                    f"Received: {wrong[0]}"
+                )
+            return labels.astype("int32")
+        labels = [str(label) for label in labels]
+        if self.class_names is None:
+            self.class_names = sorted(set(labels))
+        number = {name: i for i, name in enumerate(self.class_names)}
+        unknown = sorted(set(labels) - set(number))
+        if unknown:
+            raise ValueError(
+                f"Labels are among the class names {self.class_names}. "
+                f"Received: {unknown[0]!r}"
+            )
+        return np.array([number[label] for label in labels], "int32")
+
+
+def _is_dataset(x):
+    with contextlib.suppress(ImportError):
+        return isinstance(x, tensorflow().data.Dataset)
+    return False
+
+
+def _texts(texts):
+    """Texts as a list of strings, or a sentence that says what is wrong with them."""
+    if isinstance(texts, str | bytes):
+        raise ValueError(
+            "Texts come as a list, even a single one: [text]. "
+            f"Received: a {type(texts).__name__}"
+        )
+    texts = list(texts)
+    if not texts:
+        raise ValueError("At least one text is needed. Received: an empty list")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str | bytes):
+            raise TypeError(
+                f"Texts are strings. Received: {text!r} ({type(text).__name__}) "
+                f"as text number {i}"
+            )
+    return texts

@@ -1,0 +1,37 @@
+"""How the three steps' parts are named: by a string, an object or a config."""
+
+import keras
+
+from kattn.names import unknown
+
+
+def resolve(kind: str, identifier, base: type, named: dict[str, type]):
+    """Turn what a user may type for a part into the part.
+
+    Args:
+        kind: `"score"`, `"region"` or `"normalizer"`, for the error message.
+        identifier: A name, an object of class `base`, or a serialised one.
+        base: The class every part of this kind derives from.
+        named: The classes that a name stands for.
+
+    Returns:
+        An object of class `base`.
+
+    Raises:
+        ValueError: If the name is unknown; the nearest one is offered.
+        TypeError: If the identifier is none of the three.
+    """
+    if isinstance(identifier, base):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier not in named:
+            raise unknown(kind, identifier, named)
+        return named[identifier]()
+    if isinstance(identifier, dict):
+        part = keras.saving.deserialize_keras_object(identifier)
+        if isinstance(part, base):
+            return part
+    raise TypeError(
+        f"A {kind} is a name ({', '.join(sorted(named))}), a "
+        f"kattn {base.__name__} object or a config of one. Received: {identifier!r}"
+    )

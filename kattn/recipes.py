@@ -1,0 +1,312 @@
+"""What train.py does, callable from Python: data, model, training, figures, files."""
+
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from sklearn.utils.class_weight import compute_class_weight
+
+from kattn import datasets, explain, recipe, report, serving
+from kattn.files import replacing
+from kattn.models.families import family
+from kattn.progress import CHECKPOINT, Progress
+from kattn.recipe import Recipe
+from kattn.text import count_vocabulary, read_vectors
+from kattn.version import __version__
+
+
+def run(arguments: dict) -> Path:
+    """Do what the command line asks for.
+
+    Args:
+        arguments: Keys of a `Recipe` that are given, and `recipe` (a file, whose keys
+            they override), `output`, `resume` (folders) and `tensorboard`.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        ValueError: If a key or a value is not one of a recipe's, or `output` is not
+            empty.
+        FileNotFoundError: If a file named is not there.
+    """
+    arguments = dict(arguments)
+    output = arguments.pop("output", None)
+    resume = arguments.pop("resume", None)
+    tensorboard = arguments.pop("tensorboard", False)
+    file = arguments.pop("recipe", None)
+    if resume is not None:
+        if arguments or file or output:
+            given = sorted([*arguments, *(["recipe"] if file else [])])
+            given += ["output"] if output else []
+            raise ValueError(
+                "A resumed run keeps its recipe, so --resume stands alone. "
+                f"Received beside it: {', '.join(given)}"
+            )
+        folder = Path(resume)
+        if not (folder / "recipe.toml").is_file():
+            raise FileNotFoundError(f"There is no run to resume in {str(folder)!r}.")
+        if (folder / "metrics.json").is_file():
+            raise ValueError(f"The run in {str(folder)!r} is finished.")
+        return train(Recipe(**recipe.read(folder / "recipe.toml")), folder, tensorboard)
+    recipe.check(arguments)
+    chosen = Recipe(**{**(recipe.read(file) if file else {}), **arguments})
+    family(chosen.model)  # a typing error shall not leave a folder
+    return train(chosen, _new_folder(chosen, output), tensorboard)
+
+
+def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
+    """Train, evaluate, save and export by a recipe; go on where a former try stopped.
+
+    Args:
+        chosen: The recipe.
+        folder: The run's folder: it gets `preset/`, `saved_model/1/`, `metrics.json`,
+            `history.csv`, `recipe.toml` and `attention.html`.
+        tensorboard: Whether to write logs for TensorBoard to `tensorboard/`.
+
+    Returns:
+        The folder.
+    """
+    console = Console(highlight=False)
+    began = time.perf_counter()
+    keras.utils.set_random_seed(chosen.seed)
+    policy = "mixed_bfloat16" if chosen.mixed_precision else "float32"
+    keras.config.set_dtype_policy(policy)
+
+    corpus = _limited(_corpus(chosen), chosen.limit)
+    if corpus.pairs:
+        raise ValueError(
+            f"The model {chosen.model!r} reads single texts, and the corpus "
+            f"{corpus.name!r} has pairs of texts."
+        )
+    report.show_corpus(corpus, console)
+    classifier = build(chosen, corpus, console)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(chosen, folder / "recipe.toml")
+
+    progress = Progress(folder, chosen.patience)
+    resumed = (folder / CHECKPOINT).is_file()
+    if resumed:
+        progress.restore(classifier)
+        console.print(f"Going on after epoch {progress.next_epoch}.")
+    console.print(
+        f"{chosen.model}: {classifier.count_params():,} parameters, at most "
+        f"{chosen.epochs} epochs; writing to {folder}"
+    )
+    callbacks = [progress]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
+    if not progress.finished(chosen.epochs):
+        classifier.fit(
+            corpus.train.texts,
+            corpus.train.labels,
+            batch_size=chosen.batch_size,
+            validation_data=(corpus.validation.texts, corpus.validation.labels),
+            epochs=chosen.epochs,
+            initial_epoch=progress.next_epoch,
+            callbacks=callbacks,
+            class_weight=_class_weight(chosen, corpus),
+            seed=chosen.seed,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    classifier.set_weights(progress.best_weights)
+
+    test = corpus.test
+    predicted = classifier.predict(test.texts, batch_size=64, verbose=0).argmax(axis=-1)
+    figures = report.figures(test.labels, predicted, corpus.class_names)
+    report.show_figures(figures, console)
+
+    classifier.save_to_preset(folder / "preset")
+    _write_saved_model(classifier, folder)
+    shown = slice(0, 10)
+    names = [corpus.class_names[i] for i in test.labels[shown]]
+    explain.write_html(classifier, test.texts[shown], folder / "attention.html", names)
+    _write_history(progress.history, folder / "history.csv")
+    best = progress.history[progress.best_epoch]
+    metrics = {
+        "test": figures,
+        "validation": {"accuracy": best["val_accuracy"], "loss": best["val_loss"]},
+        "best_epoch": progress.best_epoch + 1,
+        "epochs": len(progress.history),
+        "seed": chosen.seed,
+        "parameters": classifier.count_params(),
+        "seconds": {
+            "training": sum(row["seconds"] for row in progress.history),
+            "total": time.perf_counter() - began,
+            "resumed": resumed,
+        },
+        "versions": _versions(),
+    }
+    # Last, for it says that the run is finished.
+    with replacing(folder / "metrics.json") as path:
+        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    (folder / CHECKPOINT).unlink()
+    seconds = metrics["seconds"]["total"]
+    console.print(f"Finished in {seconds:.0f} s. Written to {folder}:")
+    for name in sorted(p.name for p in folder.iterdir()):
+        console.print(f"  {name}")
+    return folder
+
+
+def build(chosen: Recipe, corpus, console: Console):
+    """The classifier a recipe describes, compiled.
+
+    Args:
+        chosen: The recipe.
+        corpus: The corpus: its training texts give the vocabulary.
+        console: Where to print the coverage of word vectors.
+
+    Returns:
+        A `kattn.models.TextClassifier`.
+    """
+    kin = family(chosen.model)
+    options = dataclasses.asdict(chosen)
+    if chosen.from_preset:
+        classifier = _from_preset(kin, chosen.from_preset, corpus.class_names)
+    else:
+        words = count_vocabulary(
+            corpus.train.texts, chosen.vocabulary_size, chosen.min_count
+        )
+        vectors = read_vectors(chosen.vectors, words) if chosen.vectors else None
+        if vectors is not None:
+            options["embedding_dim"] = vectors.matrix.shape[1]
+            console.print(
+                f"{vectors.found.sum():,} of {len(words):,} words "
+                f"({vectors.coverage:.1%}) have vectors in {chosen.vectors}"
+            )
+        tokenizer = kin.tokenizer(words)
+        backbone = kin.classifier.backbone_cls(
+            tokenizer.vocabulary_size(),
+            **{name: options[name] for name in kin.backbone_options},
+        )
+        if vectors is not None:
+            _start_from(vectors, tokenizer, backbone.token_embedding)
+        preprocessor = kin.classifier.preprocessor_cls(
+            tokenizer, **{name: options[name] for name in kin.preprocessor_options}
+        )
+        classifier = kin.classifier(
+            backbone,
+            preprocessor=preprocessor,
+            class_names=corpus.class_names,
+            dropout=chosen.dropout,
+        )
+    classifier.compile(keras.optimizers.Adam(chosen.learning_rate, global_clipnorm=5.0))
+    return classifier
+
+
+def _from_preset(kin, preset, class_names):
+    """Trained weights, with a new head where the classes are others."""
+    classifier = kin.classifier.from_preset(preset)
+    if classifier.class_names == list(class_names):
+        return classifier
+    return kin.classifier.from_preset(preset, class_names=list(class_names))
+
+
+def _start_from(vectors, tokenizer, embedding):
+    """Put word vectors into an embedding; other words keep their random start."""
+    table = keras.ops.convert_to_numpy(embedding.embeddings).copy()  # (V, D)
+    special = len(tokenizer.special_tokens)
+    # Unknown words start as random as the vectors are wide.
+    table *= vectors.matrix[vectors.found].std() / table.std()
+    table[special:][vectors.found] = vectors.matrix[vectors.found]
+    embedding.embeddings.assign(table)
+
+
+def _corpus(chosen):
+    options = {
+        "text": chosen.text_column,
+        "label": chosen.label_column,
+        "premise": chosen.premise_column,
+        "hypothesis": chosen.hypothesis_column,
+        "validation": chosen.validation_file,
+        "test": chosen.test_file,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    return datasets.load(chosen.dataset, data_dir=chosen.data_dir, **options)
+
+
+def _limited(corpus, limit):
+    """At most `limit` examples of each split, drawn by a fixed seed."""
+    if limit is None:
+        return corpus
+
+    def some(split):
+        if len(split) <= limit:
+            return split
+        rows = np.random.default_rng(0).permutation(len(split))[:limit]
+        return split.take(sorted(rows))
+
+    return dataclasses.replace(
+        corpus,
+        train=some(corpus.train),
+        validation=some(corpus.validation),
+        test=some(corpus.test),
+        notes=(*corpus.notes, f"At most {limit} texts of each split, as asked."),
+    )
+
+
+def _class_weight(chosen, corpus):
+    if chosen.class_weight is None:
+        return None
+    classes = np.unique(corpus.train.labels)
+    weights = compute_class_weight("balanced", classes=classes, y=corpus.train.labels)
+    return {int(c): float(w) for c, w in zip(classes, weights, strict=True)}
+
+
+def _new_folder(chosen, output):
+    if output is not None:
+        folder = Path(output)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(
+                f"The output folder {output!r} is not empty. Choose another, or go on "
+                f"with its run by --resume {output}"
+            )
+        return folder
+    name = f"{chosen.model}-{Path(chosen.dataset.split('://')[-1]).stem}"
+    number = 1
+    while (
+        folder := Path("runs", name if number == 1 else f"{name}-{number}")
+    ).exists():
+        number += 1
+    return folder
+
+
+def _write_saved_model(classifier, folder):
+    """The export for serving, by TensorFlow whatever the backend of this process is."""
+    if keras.backend.backend() == "tensorflow":
+        serving.export(classifier, folder / "saved_model")
+        return
+    command = [sys.executable, "-m", "kattn", "export"]
+    subprocess.run(
+        [*command, str((folder / "preset").absolute()), str(folder / "saved_model")],
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+    )
+
+
+def _write_history(history, path):
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=history[0])
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _versions():
+    packages = ("keras", "keras-hub", "tensorflow", "tensorflow-text", "numpy")
+    return {
+        "kattn": __version__,
+        "python": platform.python_version(),
+        "backend": keras.backend.backend(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }

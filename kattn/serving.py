@@ -1,0 +1,148 @@
+"""Export for serving: one SavedModel from strings to labels and attention."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+
+from kattn.models import TextClassifier
+from kattn.models.portable import portable
+from kattn.text.libraries import tensorflow
+
+
+def export(classifier, path):
+    """Write a SavedModel that takes raw strings, in TensorFlow Serving's layout.
+
+    Everything from the string to the label is in its graph. It loads where neither
+    kattn nor KerasHub is installed, once `tensorflow_text` is imported, which brings
+    the operations on strings; TensorFlow Serving has them built in. The graph runs on
+    every machine: nothing in it is compiled by XLA or bound to cuDNN.
+
+    Both signatures take the strings `text`, `(B,)`: any number of texts of any length,
+    empty ones too.
+
+    - `serving_default` gives `probabilities`, float32 `(B, num_classes)`, and `label`,
+      strings `(B,)`: the name of the likeliest class, or its number if classes have no
+      names.
+    - `attend` gives these two, the attention as float32 under the names that
+      `classifier.backbone.attention_model()` has for it (`sentence_weights` `(B, S)`
+      and `word_weights` `(B, S, T)` of a hierarchical model), and `words`, the strings
+      `(B, S, T)` that the weights belong to; the empty string stands for padding.
+
+    Args:
+        classifier: A `kattn.models.TextClassifier` with its preprocessor.
+        path: The folder of all versions. The new version is the subfolder `1`, or the
+            number after the highest that is there; it appears complete or not at all.
+
+    Returns:
+        The `pathlib.Path` of the new version.
+
+    Raises:
+        TypeError: If `classifier` is not one of kattn's.
+        ValueError: If it has no preprocessor.
+        RuntimeError: If Keras runs on another backend than TensorFlow.
+        NotADirectoryError: If `path` is a file.
+
+    Example:
+        A script without kattn reads it like this:
+
+            import tensorflow as tf
+            import tensorflow_text
+
+            served = tf.saved_model.load("exported/1")
+            served.signatures["serving_default"](text=tf.constant(["Good film!"]))
+    """
+    if not isinstance(classifier, TextClassifier):
+        raise TypeError(
+            "Only classifiers of kattn.models can be exported. "
+            f"Received: {classifier!r} ({type(classifier).__name__})"
+        )
+    if classifier.preprocessor is None:
+        raise ValueError(
+            "The export takes strings, so the classifier needs its preprocessor. "
+            "Received: a classifier with preprocessor=None"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "A model that takes strings is written on the TensorFlow backend. Save the "
+            "classifier with `save_to_preset(folder)`; then run `python -m kattn "
+            "export` with KERAS_BACKEND=tensorflow set, or load the preset and export "
+            f"it there. Received: the {keras.backend.backend()} backend"
+        )
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(
+            f"The path of an export is a folder. Received: the file {str(path)!r}"
+        )
+    with portable(classifier):
+        module, signatures = _traced(classifier)
+    path.mkdir(parents=True, exist_ok=True)
+    # A name that is no number: TensorFlow Serving looks past it.
+    work = Path(tempfile.mkdtemp(prefix=".export-", dir=path))
+    try:
+        # In a folder of its own, whose permissions are those of any new folder.
+        tensorflow().saved_model.save(module, work / "new", signatures)
+        return _publish(work / "new", path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _traced(classifier):
+    """What is saved: a module of the variables and tables, and the signatures.
+
+    `keras.export.ExportArchive` finds lookup tables below layers that are built, and
+    a preprocessor need not be; a module says what it holds.
+    """
+    tf = tensorflow()
+    preprocessor = classifier.preprocessor
+    model = classifier.attention_model()
+    class_names = classifier.class_names or map(str, range(classifier.num_classes))
+    class_names = tf.constant([name.encode() for name in class_names])
+
+    texts = tf.TensorSpec([None], tf.string, name="text")
+
+    @tf.function(input_signature=[texts], autograph=False)
+    def attend(text):
+        with tf.device("cpu"):
+            words = preprocessor.words(text)  # (B, S, T), ragged
+            inputs = preprocessor.pad(preprocessor.tokenizer.ids(words))
+            shape = tf.shape(inputs["token_ids"], tf.int64)
+            words = words.to_tensor("", shape=shape)
+        outputs = dict(model(inputs, training=False))
+        probabilities = tf.nn.softmax(tf.cast(outputs.pop("logits"), tf.float32))
+        return {
+            "probabilities": probabilities,  # (B, num_classes)
+            "label": tf.gather(class_names, tf.argmax(probabilities, axis=-1)),
+            "words": words,
+            **{name: tf.cast(x, tf.float32) for name, x in outputs.items()},
+        }
+
+    @tf.function(input_signature=[texts], autograph=False)
+    def serving_default(text):
+        outputs = attend(text)
+        return {name: outputs[name] for name in ("probabilities", "label")}
+
+    # Concrete functions, because `save` would trace others anew, outside `portable`.
+    signatures = {
+        "serving_default": serving_default.get_concrete_function(),
+        "attend": attend.get_concrete_function(),
+    }
+    module = tf.Module()
+    resource = tf.saved_model.experimental.TrackableResource
+    descendants = tf.train.TrackableView(preprocessor).descendants()
+    module.tables = [x for x in descendants if isinstance(x, resource)]
+    module.model_variables = [variable.value for variable in model.variables]
+    return module, signatures
+
+
+def _publish(new, path):
+    """Rename a finished version to the next free number."""
+    while True:
+        taken = [int(p.name) for p in path.iterdir() if p.name.isdecimal()]
+        version = path / str(max(taken, default=0) + 1)
+        try:
+            return new.rename(version)
+        except OSError:
+            if not version.exists():  # another export was not quicker: a real error
+                raise

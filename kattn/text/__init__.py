@@ -1,0 +1,20 @@
+"""Text: words, sentences, vocabularies and word vectors, in TensorFlow's graph."""
+
+from kattn.text.lengths import cut, head_and_tail, pad_to_bucket
+from kattn.text.sentences import split_sentences
+from kattn.text.tokenizer import WordTokenizer
+from kattn.text.vectors import WordVectors, read_vectors
+from kattn.text.vocabulary import count_vocabulary
+from kattn.text.words import split_words
+
+__all__ = [
+    "WordTokenizer",
+    "WordVectors",
+    "count_vocabulary",
+    "cut",
+    "head_and_tail",
+    "pad_to_bucket",
+    "read_vectors",
+    "split_sentences",
+    "split_words",
+]

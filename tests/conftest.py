@@ -1,0 +1,41 @@
+"""What all tests share: a quiet TensorFlow, a seed, and the check of a layer."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import importlib.util  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+
+def _module(name):
+    """A module of tests/, which is no package and not on sys.path."""
+    spec = importlib.util.spec_from_file_location(
+        f"kattn_tests_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state and the default policy."""
+    keras.utils.set_random_seed(1234)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def check_layer():
+    """`tests/check.py`: what Keras requires of every layer."""
+    return _module("check").check_layer
+
+
+@pytest.fixture(scope="session")
+def oracles():
+    """`tests/oracles.py`: the formulas of the papers in NumPy."""
+    return _module("oracles")

@@ -1,0 +1,273 @@
+"""`kattn.attend`: the three steps, and how they are run."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import kattn
+from kattn import attend as function
+from kattn import layers, scores
+from kattn.normalizers import Softmax
+
+attend = sys.modules["kattn.attend"]  # `kattn.attend` is the function
+NAMES = ("dot", "scaled_dot", "additive")
+
+
+def made(name, width=4, dtype="float32"):
+    score = scores._NAMED[name](dtype=dtype)
+    score.build((2, 3, width), (2, 5, width))
+    for seed, weight in enumerate(score.weights):
+        weight.assign(keras.random.normal(weight.shape, seed=seed))
+    return score
+
+
+def weights_of(score):
+    if not score.weights:
+        return ()
+    kept = (score.query_dense.kernel, score.key_dense.kernel)
+    kept += (score.key_dense.bias, score.vector)
+    return [ops.convert_to_numpy(ops.cast(x, "float64")) for x in kept]
+
+
+def case(dtype="float32", seed=0):
+    rng = np.random.default_rng(seed)
+    sizes = (2, 3, 4), (2, 5, 4), (2, 5, 6)
+    return [rng.normal(size=size).astype(dtype) for size in sizes]
+
+
+MASKS = {
+    "query_mask": np.array([[1, 1, 0], [1, 1, 1]], bool),
+    "key_mask": np.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool),
+    "attention_mask": np.random.default_rng(2).random((2, 3, 5)) < 0.7,
+}
+VISIBLE = (
+    MASKS["query_mask"][:, :, None]
+    & MASKS["key_mask"][:, None]
+    & MASKS["attention_mask"]
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compile", ["auto", "always", "never"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_equals_the_formula(name, compile, masked, oracles):
+    query, key, value = case()
+    score = made(name)
+    masks = MASKS if masked else {}
+    context, weights = function(
+        query, key, value, score=score, compile=compile, **masks
+    )
+    expected = oracles.attend(
+        name, query, key, value, weights_of(score), VISIBLE if masked else None
+    )
+    np.testing.assert_allclose(context, expected[0], atol=1e-5)
+    np.testing.assert_allclose(weights, expected[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compile", ["always", "never"])
+def test_gradients_are_the_finite_differences(name, compile, oracles):
+    tf = pytest.importorskip("tensorflow")
+    score = made(name, dtype="float64")
+    points = [*case("float64"), *weights_of(score)]
+    sources = [tf.constant(x) for x in points[:3]]
+    towards = np.random.default_rng(1).normal(size=(2, 3, 6))
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        context, _ = function(*sources, score=score, compile=compile, **MASKS)
+        loss = ops.sum(context * towards)
+    if score.weights:
+        dense = score.key_dense
+        sources += [score.query_dense.kernel.value, dense.kernel.value]
+        sources += [dense.bias.value, score.vector.value]
+    for n, slope in enumerate(tape.gradient(loss, sources)):
+        direction = np.random.default_rng(n).normal(size=points[n].shape)
+
+        def at(x, n=n):
+            q, k, v, *rest = [*points[:n], x, *points[n + 1 :]]
+            return (oracles.attend(name, q, k, v, rest, VISIBLE)[0] * towards).sum()
+
+        expected = oracles.slope(at, points[n], direction)
+        got = (ops.convert_to_numpy(slope) * direction).sum()
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("junk", [0.0, np.nan])
+def test_compiled_equals_plain(name, junk):
+    tf = pytest.importorskip("tensorflow")
+    score = made(name)
+    query, key, value = case()
+    query = np.where(MASKS["query_mask"][..., None], query, junk)
+    key, value = (np.where(MASKS["key_mask"][..., None], x, junk) for x in (key, value))
+
+    def run(compile):
+        sources = [tf.constant(x, "float32") for x in (query, key, value)]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            outputs = function(*sources, score=score, compile=compile, **MASKS)
+            loss = ops.sum(ops.square(outputs[0]))
+        slopes = tape.gradient(loss, sources + score.trainable_weights)
+        assert all(x is not None for x in slopes)
+        return [ops.convert_to_numpy(x) for x in (*outputs, *slopes)]
+
+    for plain, compiled in zip(run("never"), run("always"), strict=True):
+        assert np.isfinite(plain).all()
+        np.testing.assert_allclose(plain, compiled, atol=1e-6)
+
+
+def test_gradients_reach_every_weight_inside_a_function():
+    tf = pytest.importorskip("tensorflow")
+    score = made("additive")
+    arrays = [tf.constant(x) for x in case()]
+
+    @tf.function
+    def slopes():
+        with tf.GradientTape() as tape:
+            context, _ = function(*arrays, score=score, compile="always")
+            loss = ops.sum(ops.square(context))
+        return tape.gradient(loss, score.trainable_weights)
+
+    assert all(np.any(slope) for slope in slopes())
+
+
+def test_layers_with_equal_parts_share_one_trace():
+    pytest.importorskip("tensorflow")
+    attend._compiled.cache_clear()
+    arrays = case()
+    for _ in range(3):  # each score is gone before the next is made
+        function(*arrays, score=made("additive"), compile="always")
+        function(
+            *arrays, score=made("additive"), normalizer=Softmax(), compile="always"
+        )
+    assert attend._compiled.cache_info().currsize == 1
+    core = attend._compiled(scores.tanh_sums, Softmax())
+    assert core.experimental_get_tracing_count() == 1
+    function(*arrays, score=made("additive"), compile="always", **MASKS)
+    assert core.experimental_get_tracing_count() == 2
+
+
+def test_auto_compiles_what_was_measured_to_win(monkeypatch):
+    pytest.importorskip("tensorflow")
+
+    def compiles(name, queries, keys, policy="auto"):
+        query, key = (keras.KerasTensor((None, n, 4)) for n in (queries, keys))
+        return attend._compiles(policy, scores.get(name), query, key)
+
+    monkeypatch.setattr(attend, "_has_gpu", lambda: False)
+    assert compiles("additive", 512, 512)
+    assert compiles("additive", 128, 128)
+    assert not compiles("additive", 32, 32)
+    assert not compiles("additive", 1, 512)
+    assert not compiles("dot", 512, 512)
+    assert not compiles("additive", None, 512)
+    assert not compiles("additive", 512, None)
+    assert compiles("dot", None, 2, "always")
+    assert not compiles("additive", 512, 512, "never")
+    with attend.plain():
+        assert not compiles("additive", 512, 512)
+        assert not compiles("additive", 512, 512, "always")
+    assert compiles("additive", 512, 512)
+    monkeypatch.setattr(attend, "_has_gpu", lambda: True)
+    assert compiles("dot", 2, 2)
+    assert not compiles("dot", None, 2)
+
+
+def test_plain_ends_with_its_block():
+    with pytest.raises(KeyError), attend.plain():
+        raise KeyError
+    assert not attend._PLAIN.get()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_a_saved_model_holds(plain, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    inputs = keras.Input((128, 4))
+    layer = layers.Attention(score="additive")
+    model = keras.Model(inputs, layer(inputs, inputs))
+    if plain:
+        with attend.plain():
+            model.export(tmp_path, verbose=False)
+    else:
+        model.export(tmp_path, verbose=False)
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((tmp_path / "saved_model.pb").read_bytes())
+    library = saved.meta_graphs[0].graph_def.library
+    compiled = [
+        f.signature.name for f in library.function if f.attr["_XlaMustCompile"].b
+    ]
+    assert bool(compiled) is not plain
+    x = np.random.default_rng(0).normal(size=(2, 128, 4)).astype("float32")
+    served = tf.saved_model.load(str(tmp_path))  # owns the weights: must be kept
+    np.testing.assert_allclose(served.serve(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("compile", ["always", "never"])
+@pytest.mark.parametrize("junk", [np.nan, np.inf, -np.inf])
+def test_what_a_mask_hides_reaches_nothing(compile, junk):
+    query, key, value = case()
+    score = made("additive")
+
+    def run(fill):
+        q = np.where(MASKS["query_mask"][..., None], query, fill)
+        k, v = (np.where(MASKS["key_mask"][..., None], x, fill) for x in (key, value))
+        arrays = [x.astype("float32") for x in (q, k, v)]
+        return function(*arrays, score=score, compile=compile, **MASKS)
+
+    for clean, dirty in zip(run(1.0), run(junk), strict=True):
+        assert np.isfinite(clean).all()
+        np.testing.assert_array_equal(clean, dirty)
+
+
+def test_keep_multiplies_the_shares_and_not_the_weights():
+    query, key, value = case()
+    keep = np.zeros((2, 3, 5), "float32")
+    context, weights = function(query, key, value, score=made("dot"), keep=keep)
+    assert not np.any(context)
+    np.testing.assert_allclose(np.sum(weights, -1), 1, atol=1e-6)
+
+
+def test_more_outer_axes_and_none():
+    query, key, value = case()
+    score = made("scaled_dot")
+    context, weights = function(query, key, value, score=score)
+    alone = function(query[0], key[0], value[0], score=score)
+    np.testing.assert_allclose(alone[0], context[0], atol=1e-6)
+    more = function(query[None], key[None], value[None], score=score)
+    np.testing.assert_allclose(more[1][0], weights, atol=1e-6)
+
+
+def test_integers_are_made_floats():
+    x = np.array([[[1, 2], [3, 4]]])
+    context, _ = kattn.attend(x, x, x, score=scores.Dot())
+    expected = kattn.attend(*[x.astype("float32")] * 3, score=scores.Dot())[0]
+    np.testing.assert_array_equal(context, expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"query": (4,)}, r"query of shape \(..., length, width\).*\(4,\)"),
+        ({"value": (2, 4, 6)}, r"same batch and length.*\(2, 5, 4\).*\(2, 4, 6\)"),
+        ({"query": (3, 3, 4)}, r"same batch.*\(3, 3, 4\).*\(2, 5, 4\)"),
+        ({"key_mask": (2, 3)}, r"key_mask has shape \(2, 5\).*\(2, 3\)"),
+        ({"query_mask": (2, 5)}, r"query_mask has shape \(2, 3\).*\(2, 5\)"),
+        ({"attention_mask": (2, 5, 3)}, r"attention_mask.*\(2, 3, 5\).*\(2, 5, 3\)"),
+        ({"attention_mask": (1, 2, 3, 5)}, r"attention_mask.*\(1, 2, 3, 5\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(changes, message):
+    arrays = dict(zip(("query", "key", "value"), case(), strict=True))
+    arrays |= {name: np.ones(shape, "float32") for name, shape in changes.items()}
+    with pytest.raises(ValueError, match=message):
+        function(**arrays, score=made("dot"))
+
+
+def test_an_unknown_compile_policy():
+    with pytest.raises(ValueError, match="compile policy.*Did you mean 'always'"):
+        function(*case(), score=made("dot"), compile="allways")

@@ -1,0 +1,351 @@
+import contextlib
+import errno
+import functools
+import json
+import pickle
+import subprocess
+import sys
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from kattn import models, serving
+from kattn.attend import attend
+from kattn.layers import AttentionPooling
+from kattn.serving import export
+from kattn.text import WordTokenizer, head_and_tail, pad_to_bucket
+
+WORDS = "a good bad film very long plot . ! ? the actors don n't 好 电 影 🎬".split()
+TEXTS = [
+    "A good film. The actors were good!",
+    "",
+    " \t\n ",
+    "🎬🎬 好电影。好！",
+    "A very long plot. " * 300,
+    "very " * 5000,
+    "Don't! <br/>A bad film?",
+    "\x00\u200b unseen wörds only",
+]
+CLASSES = ["bad", "gut 好", "so-so"]
+
+
+def make(policy="float32", classes=CLASSES, words=WORDS):
+    tokenizer = models.HierarchicalAttentionTokenizer(words)
+    classifier = models.HierarchicalAttentionTextClassifier(
+        models.HierarchicalAttentionBackbone(
+            tokenizer.vocabulary_size(), 6, 5, 4, dropout=0.5, dtype=policy
+        ),
+        preprocessor=models.HierarchicalAttentionTextClassifierPreprocessor(
+            tokenizer, max_sentences=9, max_words=10
+        ),
+        num_classes=3,
+        class_names=classes,
+        dropout=0.5,
+    )
+    return shaken(classifier)
+
+
+def shaken(classifier):
+    """Weights far from a fresh model's, whose attention is nearly even."""
+    draw = np.random.default_rng(0).normal
+    for weight in classifier.trainable_weights:
+        weight.assign(draw(scale=0.7, size=weight.shape))
+    return classifier
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return make()
+
+
+@pytest.fixture(scope="module")
+def exported(classifier, tmp_path_factory):
+    return export(classifier, tmp_path_factory.mktemp("exported"))
+
+
+SERVE = """
+import sys
+sys.modules["kattn"] = sys.modules["keras_hub"] = None  # importing either one fails
+import json, pickle
+import tensorflow as tf
+import tensorflow_text
+model = tf.saved_model.load(sys.argv[1])
+answers = []
+for texts in json.load(open(sys.argv[2])):
+    answers.append({})
+    for name in ("serving_default", "attend"):
+        outputs = model.signatures[name](text=tf.constant(texts, tf.string))
+        answers[-1][name] = {name: x.numpy() for name, x in outputs.items()}
+pickle.dump(answers, open(sys.argv[3], "wb"))
+from tensorflow.python.tools.saved_model_cli import main
+options = "--tag_set serve --signature_def serving_default --dir".split()
+inputs = ["--input_exprs", "text=[b'A good film.', b'']"]
+sys.argv = ["saved_model_cli", "run", *options, sys.argv[1], *inputs]
+main()
+"""
+
+BATCHES = [TEXTS[:n] for n in range(6)] + [TEXTS]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(exported, tmp_path_factory):
+    """What a process that knows TensorFlow alone gets for each batch, and prints."""
+    folder = tmp_path_factory.mktemp("answers")
+    (folder / "texts.json").write_text(json.dumps(BATCHES))
+    files = [folder / "texts.json", folder / "answers.pickle"]
+    command = [sys.executable, "-I", "-c", SERVE, exported, *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = pickle.loads(files[1].read_bytes())
+    return list(zip(BATCHES, answers, strict=True)), done.stdout
+
+
+def test_it_is_laid_out_for_tensorflow_serving(exported):
+    assert exported.name == "1"
+    assert {"saved_model.pb", "variables"} <= {p.name for p in exported.iterdir()}
+    assert [p.name for p in exported.parent.iterdir()] == ["1"]
+
+
+def test_strings_give_what_predict_gives(classifier, elsewhere):
+    expected = classifier.predict_proba(TEXTS, verbose=0)
+    labels = [prediction.label for prediction in classifier.classify(TEXTS)]
+    for texts, answer in elsewhere[0]:
+        default = answer["serving_default"]
+        assert set(default) == {"probabilities", "label"}
+        assert default["probabilities"].dtype == "float32"
+        assert default["probabilities"].shape == (len(texts), 3)
+        np.testing.assert_allclose(
+            default["probabilities"], expected[: len(texts)], atol=1e-5
+        )
+        assert [x.decode() for x in default["label"]] == labels[: len(texts)]
+
+
+def test_attention_belongs_to_the_words_that_were_read(classifier, elsewhere):
+    model, preprocessor = classifier.attention_model(), classifier.preprocessor
+    for texts, answer in elsewhere[0]:
+        served = dict(answer["attend"])
+        assert served["words"].shape == served["word_weights"].shape
+        assert served["words"].shape[:2] == served["sentence_weights"].shape
+        if not texts:
+            continue
+        words = [
+            [[w for w in sentence if w] for sentence in document if sentence[0]]
+            for document in served.pop("words").tolist()
+        ]
+        assert words == preprocessor.words(texts).to_list()
+        np.testing.assert_array_equal(
+            served.pop("probabilities"), answer["serving_default"]["probabilities"]
+        )
+        assert (served.pop("label") == answer["serving_default"]["label"]).all()
+        expected = model(preprocessor(texts), training=False)
+        assert set(served) == {"sentence_weights", "word_weights"}
+        for name, weights in served.items():
+            np.testing.assert_allclose(weights, expected[name], atol=1e-5)
+            np.testing.assert_allclose(
+                weights.sum(axis=-1), (weights > 0).any(axis=-1), atol=1e-5
+            )
+
+
+def test_the_command_line_of_tensorflow_runs_it(elsewhere):
+    assert "Result for output key probabilities:\n[[" in elsewhere[1]
+
+
+@pytest.mark.parametrize(
+    "policy, classes", [("mixed_float16", None), ("mixed_bfloat16", CLASSES)]
+)
+def test_mixed_precision_and_classes_without_names(policy, classes, tmp_path):
+    mixed = make(policy, classes)
+    attend = tf.saved_model.load(export(mixed, tmp_path)).signatures["attend"]
+    outputs = attend(text=tf.constant(TEXTS))
+    assert outputs["word_weights"].dtype == outputs["probabilities"].dtype == tf.float32
+    expected = mixed.predict_proba(TEXTS, verbose=0)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-2)
+    names = classes or ["0", "1", "2"]
+    served = outputs["probabilities"].numpy().argmax(axis=-1)
+    labels = [label.decode() for label in outputs["label"].numpy()]
+    assert labels == [names[i] for i in served]
+
+
+# === A graph for every machine ===
+
+
+def traits(version):
+    """What ties the functions of a SavedModel to a kind of machine."""
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((version / "saved_model.pb").read_bytes())
+    found = set()
+    for graph in saved.meta_graphs:
+        functions = graph.graph_def.library.function
+        nodes = [node for function in functions for node in function.node_def]
+        for item in [*functions, *nodes, *graph.graph_def.node]:
+            if item.attr["_XlaMustCompile"].b:
+                found.add("XLA")
+            if "cudnn" in getattr(item, "op", "").lower():
+                found.add("cuDNN")
+    return found
+
+
+@pytest.fixture
+def machine_with_a_gpu(monkeypatch):
+    """A model traced here as it is where Keras sees a GPU and kattn compiles."""
+    compiled = functools.partial(attend, compile="always")
+    monkeypatch.setattr("kattn.layers.attention_pooling.attend", compiled)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+
+
+def test_nothing_in_it_is_bound_to_a_machine(
+    classifier, machine_with_a_gpu, tmp_path, monkeypatch
+):
+    assert traits(export(classifier, tmp_path / "strings")) == set()
+    classifier.export(tmp_path / "ids", verbose=False)
+    assert traits(tmp_path / "ids") == set()
+    assert {
+        layer.use_cudnn
+        for layer in tf.train.TrackableView(classifier).descendants()
+        if hasattr(layer, "use_cudnn")
+    } == {"auto"}
+    # The same without the precaution, so that the check is seen to see.
+    monkeypatch.setattr(serving, "portable", contextlib.nullcontext)
+    assert traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
+
+
+# === Versions ===
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """An export that traces nothing and writes a small file."""
+
+    def save(module, folder, signatures):
+        folder.mkdir()
+        (folder / "saved_model.pb").write_text("model")
+
+    monkeypatch.setattr(serving, "_traced", lambda classifier: (None, {}))
+    monkeypatch.setattr(tf.saved_model, "save", save)
+
+
+def test_a_new_export_is_the_next_version(classifier, quick, tmp_path):
+    base = tmp_path / "new" / "base"
+    assert export(classifier, str(base)) == base / "1"
+    (base / "1" / "mark").write_text("untouched")
+    (base / "notes").mkdir()
+    (base / "007").write_text("a file")
+    assert export(classifier, base) == base / "8"
+    assert (base / "1" / "mark").read_text() == "untouched"
+    assert {p.name for p in base.iterdir()} == {"1", "007", "8", "notes"}
+    assert (base / "8").stat().st_mode == (base / "notes").stat().st_mode
+
+
+def test_two_exports_at_once_get_two_versions(classifier, quick, tmp_path, monkeypatch):
+    rename = type(tmp_path).rename
+
+    def late(self, target):
+        if target.name == "1":
+            target.mkdir()
+            (target / "of-another").write_text("")
+        return rename(self, target)
+
+    monkeypatch.setattr(type(tmp_path), "rename", late)
+    assert export(classifier, tmp_path) == tmp_path / "2"
+    assert {p.name for p in tmp_path.iterdir()} == {"1", "2"}
+
+
+def test_a_failed_write_leaves_nothing(classifier, quick, tmp_path, monkeypatch):
+    save = tf.saved_model.save
+
+    def full(module, folder, signatures):
+        save(module, folder, signatures)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    (tmp_path / "1").mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        export(classifier, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["1"]
+
+
+# === Errors ===
+
+
+def test_what_is_no_classifier_of_kattn(tmp_path):
+    with pytest.raises(TypeError, match=r"Received: .*\(Sequential\)"):
+        export(keras.Sequential(), tmp_path)
+    with pytest.raises(TypeError, match=r"'my_preset' \(str\)"):
+        export("my_preset", tmp_path)
+
+
+def test_a_classifier_without_a_preprocessor(classifier, tmp_path):
+    bare = models.HierarchicalAttentionTextClassifier(classifier.backbone, 3)
+    with pytest.raises(ValueError, match="preprocessor=None"):
+        export(bare, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_backend(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="TensorFlow backend.*the jax backend"):
+        export(classifier, tmp_path)
+
+
+def test_a_file_in_the_way(classifier, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(NotADirectoryError, match="Received: the file"):
+        export(classifier, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+# === Other families ===
+
+
+class FlatBackbone(keras_hub.models.Backbone):
+    """One level: words make a text."""
+
+    def __init__(self, vocabulary_size, **kwargs):
+        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+        padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
+        words = keras.layers.Embedding(vocabulary_size, 4)(token_ids)
+        text, self._weights_of_words = AttentionPooling(3)(
+            words, mask=padding_mask, return_attention_scores=True
+        )
+        super().__init__(
+            inputs={"token_ids": token_ids, "padding_mask": padding_mask},
+            outputs=text,
+            **kwargs,
+        )
+
+    def attention_model(self):
+        return keras.Model(
+            self.input, {"text": self.output, "word_weights": self._weights_of_words}
+        )
+
+
+class FlatPreprocessor(keras_hub.models.TextClassifierPreprocessor):
+    def words(self, texts):
+        return head_and_tail(self.tokenizer.words(texts), 12)
+
+    def ids(self, texts):
+        return self.tokenizer.ids(self.words(texts))
+
+    def pad(self, ids):
+        ids = pad_to_bucket(ids, (6, 12))
+        return {"token_ids": ids, "padding_mask": ids != 0}
+
+
+def test_a_family_of_one_level_has_words_of_one_level(tmp_path):
+    tokenizer = WordTokenizer(WORDS)
+    flat = models.TextClassifier(
+        FlatBackbone(tokenizer.vocabulary_size()),
+        preprocessor=FlatPreprocessor(tokenizer),
+        class_names=CLASSES,
+    )
+    shaken(flat)
+    model = tf.saved_model.load(export(flat, tmp_path))
+    outputs = model.signatures["attend"](text=tf.constant(TEXTS))
+    assert set(outputs) == {"probabilities", "label", "words", "word_weights"}
+    assert outputs["words"].shape == outputs["word_weights"].shape == (len(TEXTS), 12)
+    expected = flat.predict_proba(TEXTS, verbose=0)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
