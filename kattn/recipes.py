@@ -107,18 +107,22 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     if not progress.finished(chosen.epochs):
-        classifier.fit(
-            corpus.train.texts,
-            corpus.train.labels,
-            batch_size=chosen.batch_size,
-            validation_data=(corpus.validation.texts, corpus.validation.labels),
-            epochs=chosen.epochs,
-            initial_epoch=progress.next_epoch,
-            callbacks=callbacks,
-            class_weight=_class_weight(chosen, corpus),
-            seed=chosen.seed,
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        try:
+            classifier.fit(
+                corpus.train.texts,
+                corpus.train.labels,
+                batch_size=chosen.batch_size,
+                validation_data=(corpus.validation.texts, corpus.validation.labels),
+                epochs=chosen.epochs,
+                initial_epoch=progress.next_epoch,
+                callbacks=callbacks,
+                class_weight=_class_weight(chosen, corpus),
+                seed=chosen.seed,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        except KeyboardInterrupt:
+            console.print(f"\nTo go on later: python train.py --resume {folder}")
+            raise
     classifier.set_weights(progress.best_weights)
 
     test = corpus.test
@@ -200,7 +204,9 @@ def build(chosen: Recipe, corpus, console: Console):
             class_names=corpus.class_names,
             dropout=chosen.dropout,
         )
-    classifier.compile(keras.optimizers.Adam(chosen.learning_rate, global_clipnorm=5.0))
+    steps = chosen.epochs * -(-len(corpus.train) // chosen.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(chosen.learning_rate, steps)
+    classifier.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0))
     return classifier
 
 

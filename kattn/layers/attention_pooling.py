@@ -22,6 +22,9 @@ class AttentionPooling(keras.layers.Layer):
         activation: Activation of the hidden representation.
         score: How the query is compared with it, as for `kattn.layers.Attention`.
         normalizer: How energies become weights, likewise.
+        query_initializer: Start of the query. From zeros, pooling starts as the plain
+            average and every position learns; a random query reads few positions from
+            the first step on, and was seen to learn worse.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
@@ -54,6 +57,7 @@ class AttentionPooling(keras.layers.Layer):
         activation="tanh",
         score="dot",
         normalizer="softmax",
+        query_initializer="zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -63,6 +67,7 @@ class AttentionPooling(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.score = scores.get(score)
         self.normalizer = normalizers.get(normalizer)
+        self.query_initializer = keras.initializers.get(query_initializer)
         self.score.dtype_policy = self.dtype_policy
 
     def build(self, input_shape):
@@ -78,7 +83,7 @@ class AttentionPooling(keras.layers.Layer):
         )
         self.hidden_dense.build(input_shape)
         self.query = self.add_weight(
-            shape=(1, units), initializer="glorot_uniform", name="query"
+            shape=(1, units), initializer=self.query_initializer, name="query"
         )
         if not self.score.built:
             self.score.build((None, 1, units), (*input_shape[:-1], units))
@@ -122,4 +127,5 @@ class AttentionPooling(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "score": scores.serialize(self.score),
             "normalizer": normalizers.serialize(self.normalizer),
+            "query_initializer": keras.initializers.serialize(self.query_initializer),
         }

@@ -110,7 +110,8 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         embedding_dim: Width of a word vector.
         units: Width of the GRUs in each direction, at both levels.
         attention_units: Width of the attention's hidden representation, likewise.
-        dropout: Fraction dropped, in training, of word and of sentence vectors.
+        dropout: Fraction of the words, and of the sentences, whose vectors are dropped
+            in training.
         dtype: Precision policy of the layers.
         **kwargs: `name` and `trainable`.
 
@@ -138,7 +139,8 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
-        # Whole words are dropped: no document is known by a name in it.
+        # Whole words and whole sentences are dropped, so that no document is known by
+        # one name in it.
         self.word_dropout = keras.layers.Dropout(
             dropout, (None, None, None, 1), dtype=dtype, name="word_dropout"
         )
@@ -148,7 +150,7 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
             name="word_encoder",
         )
         self.sentence_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="sentence_dropout"
+            dropout, (None, None, 1), dtype=dtype, name="sentence_dropout"
         )
         # A document is a sequence of sentences as a sentence is one of words: the same
         # layer, folded over batches of one sequence, guards the empty document.

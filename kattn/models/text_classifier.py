@@ -199,6 +199,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 validation_data=validation_data,
                 **kwargs,
             )
+        # A step that makes no variables is traced once, not twice.
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
         texts = _texts(x)
         batches, steps = training_batches(
             self._ids(texts),

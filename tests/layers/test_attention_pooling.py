@@ -101,7 +101,7 @@ def test_padding_reaches_neither_outputs_nor_gradients(policy, junk):
     tf = pytest.importorskip("tensorflow")
     inputs = draw((3, 4, 5))
     mask = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], bool)
-    layer = AttentionPooling(dtype=policy)
+    layer = AttentionPooling(dtype=policy, query_initializer="glorot_uniform")
 
     def run(fill):
         filled = ops.convert_to_tensor(
@@ -128,7 +128,7 @@ def test_padding_reaches_neither_outputs_nor_gradients(policy, junk):
 
 def test_more_padding_changes_nothing():
     inputs = draw((2, 4, 5))
-    layer = AttentionPooling()
+    layer = AttentionPooling(query_initializer="glorot_uniform")
     mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool)
     longer = np.pad(inputs, ((0, 0), (0, 3), (0, 0)), constant_values=9.0)
     np.testing.assert_allclose(
@@ -141,7 +141,7 @@ def test_more_padding_changes_nothing():
 def test_a_live_nan_is_passed_on():
     inputs = draw((1, 3, 2))
     inputs[0, 1, 0] = np.nan
-    assert np.isnan(AttentionPooling()(inputs)).all()
+    assert np.isnan(AttentionPooling(query_initializer="glorot_uniform")(inputs)).all()
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -150,7 +150,7 @@ def test_masks_given_and_carried_are_both_heeded(policy):
     carried = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], bool)
     given_mask = np.array([[0, 1, 1, 1], [1, 1, 1, 1]], bool)
     inputs = np.where(carried[..., None], inputs, 0.0).astype("float32")
-    layer = AttentionPooling(dtype=policy)
+    layer = AttentionPooling(dtype=policy, query_initializer="glorot_uniform")
     tensor = keras.layers.Masking(0.0)(inputs)
     text, weights = layer(tensor, mask=given_mask, return_attention_scores=True)
     np.testing.assert_array_equal(
@@ -173,7 +173,10 @@ def test_masks_given_and_carried_are_both_heeded(policy):
 
 
 def test_seeing_the_weights_changes_nothing():
-    inputs, layer = draw((2, 4, 3)), AttentionPooling()
+    inputs, layer = (
+        draw((2, 4, 3)),
+        AttentionPooling(query_initializer="glorot_uniform"),
+    )
     text, weights = layer(inputs, return_attention_scores=True)
     np.testing.assert_array_equal(text, layer(inputs))
     np.testing.assert_allclose(np.sum(weights, -1), 1, atol=1e-6)
@@ -192,10 +195,19 @@ def test_shapes_that_do_not_fit(shape, mask, message, symbolic):
     tensor = keras.KerasTensor if symbolic else np.zeros
     kwargs = {} if mask is None else {"mask": tensor(mask, dtype="bool")}
     with pytest.raises(ValueError, match=f"(?s){message}"):
-        AttentionPooling()(tensor(shape, dtype="float32"), **kwargs)
+        AttentionPooling(query_initializer="glorot_uniform")(
+            tensor(shape, dtype="float32"), **kwargs
+        )
 
 
 @pytest.mark.parametrize("units", [0, -3])
 def test_units_below_one(units):
     with pytest.raises(ValueError, match="units is at least 1"):
         AttentionPooling(units)
+
+
+def test_starts_as_the_average_of_the_live_positions():
+    inputs, mask = draw((2, 4, 3)), np.array([[1, 1, 1, 0], [1, 0, 0, 0]], bool)
+    got = AttentionPooling()(inputs, mask=mask)
+    np.testing.assert_allclose(got[0], inputs[0, :3].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(got[1], inputs[1, 0], atol=1e-6)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kattn.layers import AttentionPooling, Hierarchical
+from kattn import layers
+from kattn.layers import Hierarchical
 
 
 def draw(shape, seed=0):
@@ -16,11 +17,16 @@ def gru():
     return keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True))
 
 
+def pooling():
+    """One whose query is not zero, so that its weights are not all equal."""
+    return layers.AttentionPooling(query_initializer="glorot_uniform")
+
+
 def sequential():
-    return keras.Sequential([gru(), AttentionPooling()])
+    return keras.Sequential([gru(), pooling()])
 
 
-LAYERS = {"pooling": AttentionPooling, "gru": gru, "sequential": sequential}
+LAYERS = {"pooling": pooling, "gru": gru, "sequential": sequential}
 
 #: Two documents of three sentences of four words; one sentence, one document empty.
 WORDS = np.array(
@@ -120,9 +126,9 @@ def han(levels):
     weights = []
     for _ in range(levels - 1):
         x = Hierarchical(gru())(x)
-        x, seen = Hierarchical(AttentionPooling())(x, return_attention_scores=True)
+        x, seen = Hierarchical(pooling())(x, return_attention_scores=True)
         weights.append(seen)
-    x, seen = AttentionPooling()(gru()(x), return_attention_scores=True)
+    x, seen = pooling()(gru()(x), return_attention_scores=True)
     return keras.Model(ids, [x, *weights, seen])
 
 
@@ -165,7 +171,7 @@ def test_masks_given_and_carried_are_both_heeded_and_go_on():
     given_mask[0, 0, 0] = given_mask[0, 2] = False
     both = WORDS & given_mask
     tensor = keras.layers.Masking(0.0)(inputs)
-    outputs, weights = Hierarchical(AttentionPooling())(
+    outputs, weights = Hierarchical(pooling())(
         tensor, mask=given_mask, return_attention_scores=True
     )
     np.testing.assert_array_equal(np.array(ops.cast(weights, "float32")) > 0, both)
@@ -178,8 +184,8 @@ def test_masks_given_and_carried_are_both_heeded_and_go_on():
 def test_the_mask_of_a_pooled_functional_input():
     words = keras.Input((None, None, 5))
     mask = keras.Input((None, None), dtype="bool")
-    read = Hierarchical(AttentionPooling())(words, mask=mask)
-    document, weights = AttentionPooling()(read, return_attention_scores=True)
+    read = Hierarchical(pooling())(words, mask=mask)
+    document, weights = pooling()(read, return_attention_scores=True)
     model = keras.Model([words, mask], [document, weights])
     _, weights = model.predict([draw((2, 3, 4, 5)), WORDS], verbose=0)
     np.testing.assert_array_equal(weights > 0, WORDS.any(-1))
@@ -221,7 +227,7 @@ def test_shapes_that_do_not_fit(shape, mask, message, symbolic):
     tensor = keras.KerasTensor if symbolic else np.zeros
     kwargs = {} if mask is None else {"mask": tensor(mask, dtype="bool")}
     with pytest.raises(ValueError, match=f"(?s){message}"):
-        Hierarchical(AttentionPooling())(tensor(shape, dtype="float32"), **kwargs)
+        Hierarchical(pooling())(tensor(shape, dtype="float32"), **kwargs)
 
 
 def test_something_that_is_no_layer():

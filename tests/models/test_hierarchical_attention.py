@@ -19,10 +19,11 @@ from kattn.models import (
 WORDS = "the film was good bad not plot actors . ! and".split()
 
 
-def classifier(**options):
+def classifier(eager=True, **options):
+    """A small one. Tracing takes longer than a few steps, so most run eagerly."""
     tokenizer = HierarchicalAttentionTokenizer(WORDS)
     options = {"class_names": ["no", "yes"], **options}
-    return HierarchicalAttentionTextClassifier(
+    model = HierarchicalAttentionTextClassifier(
         HierarchicalAttentionBackbone(
             tokenizer.vocabulary_size(), embedding_dim=8, units=6, attention_units=7
         ),
@@ -31,6 +32,8 @@ def classifier(**options):
         ),
         **options,
     )
+    model.compile(run_eagerly=eager)
+    return model
 
 
 def texts(count, seed=0):
@@ -115,14 +118,21 @@ def padded(documents, sentences, words):
     return {"token_ids": ids, "padding_mask": ids > 0}
 
 
+def small_backbone(**options):
+    """One whose weights are far from their start, biases and queries too."""
+    backbone = HierarchicalAttentionBackbone(
+        12, 8, units=6, attention_units=7, **options
+    )
+    draw = np.random.default_rng(0)
+    backbone.set_weights([draw.normal(size=w.shape) for w in backbone.weights])
+    return backbone
+
+
 DOCUMENTS = [[[2, 5, 3], [4]], [[7, 2, 2, 9, 3], [3, 3], [6, 1]]]
 
 
 def test_is_the_papers_model_on_padded_batches():
-    backbone = HierarchicalAttentionBackbone(12, 8, units=6, attention_units=7)
-    # Weights far from their start, biases too.
-    for weight in backbone.weights:
-        weight.assign(np.random.default_rng(len(weight.path)).normal(size=weight.shape))
+    backbone = small_backbone()
     outputs = backbone.attention_model()(padded(DOCUMENTS, 5, 8))
     for i, document in enumerate(DOCUMENTS):
         vector, sentence_weights, word_weights = paper(backbone, document)
@@ -137,7 +147,7 @@ def test_is_the_papers_model_on_padded_batches():
 
 
 def test_a_document_alone_gives_what_it_gives_in_a_batch():
-    backbone = HierarchicalAttentionBackbone(12, 8, units=6, attention_units=7)
+    backbone = small_backbone()
     batch = np.array(backbone(padded(DOCUMENTS, 6, 9)))
     for i, document in enumerate(DOCUMENTS):
         longest = max(map(len, document))
@@ -146,7 +156,7 @@ def test_a_document_alone_gives_what_it_gives_in_a_batch():
 
 
 def test_what_stands_in_padding_changes_not_one_bit():
-    backbone = HierarchicalAttentionBackbone(12, 8, units=6, attention_units=7)
+    backbone = small_backbone()
     inputs = padded(DOCUMENTS, 6, 9)
     noise = np.random.default_rng(1).integers(0, 12, inputs["token_ids"].shape)
     noisy = np.where(inputs["padding_mask"], inputs["token_ids"], noise).astype("int32")
@@ -156,7 +166,7 @@ def test_what_stands_in_padding_changes_not_one_bit():
 
 
 def test_a_document_without_a_word_gives_zeros_and_finite_gradients():
-    backbone = HierarchicalAttentionBackbone(12, 8, units=6, attention_units=7)
+    backbone = small_backbone()
     inputs = padded([[], DOCUMENTS[0]], 3, 4)
     assert (np.array(backbone(inputs))[0] == 0).all()
     model = keras.Sequential([backbone, keras.layers.Dense(1)])
@@ -167,10 +177,8 @@ def test_a_document_without_a_word_gives_zeros_and_finite_gradients():
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
 def test_computes_in_other_precisions(policy):
-    plain = HierarchicalAttentionBackbone(12, 8, units=6, attention_units=7)
-    other = HierarchicalAttentionBackbone(
-        12, 8, units=6, attention_units=7, dtype=policy
-    )
+    plain = small_backbone()
+    other = small_backbone(dtype=policy)
     other.set_weights(plain.get_weights())
     inputs = padded(DOCUMENTS, 5, 8)
     assert keras.backend.standardize_dtype(other(inputs).dtype) == policy[-8:].lstrip(
@@ -184,7 +192,7 @@ def test_computes_in_other_precisions(policy):
 
 
 def test_overfits_32_texts():
-    model = classifier()
+    model = classifier(eager=False)
     x, y = texts(32)
     model.compile(keras.optimizers.Adam(0.01))
     model.fit(x, y, epochs=60, batch_size=16, verbose=0)
@@ -221,7 +229,7 @@ def test_classify_gives_the_likeliest_label_and_its_probability():
 def test_a_dataset_of_batches_trains_and_predicts_as_lists_do():
     import tensorflow as tf
 
-    model = classifier()
+    model = classifier(eager=False)
     x, y = texts(12)
     batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
     model.fit(batches, validation_data=batches, verbose=0)
@@ -307,7 +315,7 @@ def test_a_classifier_needs_a_number_of_classes():
 
 
 def test_saved_as_keras_file_it_loads_in_a_process_that_imports_kattn_alone(tmp_path):
-    model = classifier()
+    model = classifier(eager=False)
     x, y = texts(8)
     model.fit(x, y, verbose=0)
     expected = model.predict(x, verbose=0)
