@@ -132,9 +132,11 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
 
     classifier.save_to_preset(folder / "preset")
     _write_saved_model(classifier, folder)
-    shown = slice(0, 10)
-    names = [corpus.class_names[i] for i in test.labels[shown]]
-    explain.write_html(classifier, test.texts[shown], folder / "attention.html", names)
+    # Ten of all classes: official splits are often sorted by class.
+    shown = test.take(np.random.default_rng(0).permutation(len(test))[:10])
+    explain.write_html(
+        classifier, shown.texts, folder / "attention.html", shown.labels.tolist()
+    )
     _write_history(progress.history, folder / "history.csv")
     best = progress.history[progress.best_epoch]
     metrics = {

@@ -4,7 +4,7 @@ from kattn.text.libraries import tensorflow
 
 # Documents are sorted by length within this many batches at a time: enough for little
 # padding, and still a shuffle.
-_BATCHES_PER_SORT = 32
+_BATCHES_PER_SORT = 4
 
 
 def training_batches(

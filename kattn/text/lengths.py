@@ -8,8 +8,9 @@ from kattn.text.libraries import tensorflow
 def cut(sentences, max_words):
     """Cut long sentences into consecutive pieces, so that no word is lost.
 
-    A sentence of more than `max_words` words becomes several, each full but the last.
-    Sentences without words are dropped.
+    A sentence of more than `max_words` words becomes as few as will do, all of about
+    the same length: a full piece and a rest of two words would be read as two sentences
+    of equal standing. Sentences without words are dropped.
 
     Args:
         sentences: A `tf.RaggedTensor` `(B, S, T)` of words or ids, or a nested list.
@@ -23,8 +24,8 @@ def cut(sentences, max_words):
             three axes.
 
     Example:
-        >>> cut([[[1, 2, 3, 4, 5], []], [[6]]], max_words=2).to_list()
-        [[[1, 2], [3, 4], [5]], [[6]]]
+        >>> cut([[[1, 2, 3, 4, 5], []], [[6]]], max_words=4).to_list()
+        [[[1, 2, 3], [4, 5]], [[6]]]
     """
     tf = tensorflow()
     _check_positive("max_words", max_words)
@@ -33,10 +34,14 @@ def cut(sentences, max_words):
     pieces = -(-lengths // max_words)  # (B*S,), 0 for an empty sentence
     before = tf.cumsum(pieces, exclusive=True)  # (B*S,)
     number = tf.range(tf.reduce_sum(pieces)) - tf.repeat(before, pieces)  # (B*S',)
-    rest = tf.repeat(lengths, pieces) - number * max_words
+    parts = tf.maximum(pieces, 1)
+    shorter = tf.repeat(lengths // parts, pieces)  # (B*S',)
+    longer = number < tf.repeat(lengths % parts, pieces)  # the first ones of a sentence
     # The words stay where they are: only the borders between them are drawn anew.
     cut_up = tf.RaggedTensor.from_row_lengths(
-        sentences.values.values, tf.minimum(rest, max_words), validate=False
+        sentences.values.values,
+        shorter + tf.cast(longer, lengths.dtype),
+        validate=False,
     )  # (B*S', T')
     ends = tf.concat([[0], tf.cumsum(pieces)], axis=0)  # (B*S + 1,)
     return tf.RaggedTensor.from_row_splits(
