@@ -96,7 +96,9 @@ class Progress(keras.callbacks.Callback):
             ValueError: If the checkpoint cannot be read or is of another model.
         """
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            # Opened here, for np.load leaves a file that is no archive open.
+            with open(self.path, "rb") as file:
+                archive = np.load(file, allow_pickle=False)
                 state = json.loads(str(archive["state"]))
                 arrays = {
                     name: [archive[f"{name}/{i}"] for i in range(count)]

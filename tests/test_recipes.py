@@ -166,9 +166,7 @@ def test_word_vectors_start_the_embedding_and_set_its_width(reviews, tmp_path):
     vectors.write_text("great 0.5 -1 2\nunheard 1 1 1\n")
     corpus = kattn.datasets.load(reviews, text="review", label="stars")
     chosen = Recipe(**{**SMALL, "dataset": str(reviews), "vectors": str(vectors)})
-    with (
-        console := Console(quiet=False, file=open(os.devnull, "w"))
-    ).capture() as shown:
+    with (console := Console()).capture() as shown:
         model = recipes.build(chosen, corpus, console)
     table = np.array(model.backbone.token_embedding.embeddings)
     number = model.preprocessor.tokenizer.token_to_id("great")

@@ -87,7 +87,7 @@ def test_gradients_are_the_finite_differences(mask, oracles):
 def test_is_a_keras_layer(kwargs, check_layer):
     check_layer(
         AttentionPooling,
-        kwargs,
+        {"query_initializer": "glorot_uniform", **kwargs},
         {"inputs": draw((2, 5, 4))},
         weights=7 if kwargs else 3,
         mask_shape=None,
