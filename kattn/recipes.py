@@ -295,12 +295,16 @@ def _write_saved_model(classifier, folder):
         serving.export(classifier, folder / "saved_model")
         return
     command = [sys.executable, "-m", "kattn", "export"]
-    subprocess.run(
+    done = subprocess.run(
         [*command, str((folder / "preset").absolute()), str(folder / "saved_model")],
-        check=True,
         env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
+        text=True,
     )
+    if done.returncode:
+        raise RuntimeError(
+            f"TensorFlow could not write the export: {done.stderr.strip()[-1000:]}"
+        )
 
 
 def _write_history(history, path):

@@ -149,6 +149,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         batch_size=None,
         sample_weight=None,
         validation_data=None,
+        validation_split=0.0,
         seed=0,
         **kwargs,
     ):
@@ -166,6 +167,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             batch_size: Texts a batch, 32 if `None`.
             sample_weight: A weight for each text, or `None`.
             validation_data: `(texts, labels)`, or a dataset, or `None`.
+            validation_split: Fraction of the texts to validate on where there is no
+                `validation_data`. They are drawn by the seed, not taken from the end:
+                texts often come sorted by label.
             seed: Seed of the shuffle.
             **kwargs: As for `keras.Model.fit`: `epochs`, `callbacks`, `class_weight`...
 
@@ -177,6 +181,10 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 label is not one of the classes.
             TypeError: If a text is not a string.
         """
+        if validation_split and validation_data is None:
+            x, y, sample_weight, validation_data = _split(
+                x, y, sample_weight, validation_split, seed
+            )
         if validation_data is not None and not _is_dataset(validation_data):
             texts, labels, *rest = validation_data
             if self._tokenizes(texts):
@@ -215,10 +223,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         return keras.Model.fit(
             self,
             batches,
-            steps_per_epoch=steps,
             validation_data=validation_data,
             shuffle=False,
-            **kwargs,
+            **{"steps_per_epoch": steps, **kwargs},
         )
 
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
@@ -358,6 +365,24 @@ def _is_dataset(x):
     with contextlib.suppress(ImportError):
         return isinstance(x, tensorflow().data.Dataset)
     return False
+
+
+def _split(texts, labels, weights, fraction, seed):
+    """Training and validation examples, drawn by the seed."""
+    if not isinstance(texts, list | tuple | np.ndarray) or not 0 < fraction < 1:
+        raise ValueError(
+            "`validation_split` is a fraction of a list or array of texts. Received: "
+            f"{fraction} of a {type(texts).__name__}"
+        )
+    order = np.random.default_rng(seed).permutation(len(texts))
+    cut = round(len(texts) * (1 - fraction))
+
+    def some(values, rows):
+        return None if values is None else [values[i] for i in rows]
+
+    train, held = order[:cut], order[cut:]
+    validation = [some(v, held) for v in (texts, labels, weights) if v is not None]
+    return *(some(v, train) for v in (texts, labels, weights)), tuple(validation)
 
 
 def _texts(texts):
