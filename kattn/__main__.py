@@ -39,12 +39,8 @@ def main(argv: list[str]) -> None:
             from kattn.models import TextClassifier
             from kattn.serving import export
 
-            print(
-                export(
-                    TextClassifier.from_preset(**_only(arguments, "preset")),
-                    arguments["path"],
-                )
-            )
+            classifier = TextClassifier.from_preset(arguments["preset"])
+            print(export(classifier, arguments["path"]))
 
 
 def _train(arguments, argv):
@@ -58,10 +54,6 @@ def _train(arguments, argv):
     from kattn import recipes
 
     recipes.run(arguments)
-
-
-def _only(arguments, name):
-    return {name: arguments[name]}
 
 
 if __name__ == "__main__":

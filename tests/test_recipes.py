@@ -17,6 +17,7 @@ from rich.console import Console
 
 import kattn
 from kattn import command_line, recipe, recipes, report
+from kattn.__main__ import main
 from kattn.progress import CHECKPOINT
 from kattn.recipe import Recipe
 
@@ -173,6 +174,18 @@ def test_word_vectors_start_the_embedding_and_set_its_width(reviews, tmp_path):
     np.testing.assert_allclose(table[number], [0.5, -1, 2])
     assert model.backbone.embedding_dim == 3
     assert "1 of" in shown.get()
+
+
+def test_the_module_exports_a_preset_and_trains_by_the_same_rules(
+    finished, tmp_path, capsys
+):
+    main(["export", str(finished / "preset"), str(tmp_path / "served")])
+    assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
+    assert str(tmp_path / "served" / "1") in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--model", "hna", "--output", str(tmp_path / "run")])
+    assert stopped.value.code == 1
+    assert "Did you mean 'han'" in capsys.readouterr().err
 
 
 # === Resuming ===

@@ -7,6 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from kattn.models.examples import checked, split
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -182,14 +183,14 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             TypeError: If a text is not a string.
         """
         if validation_split and validation_data is None:
-            x, y, sample_weight, validation_data = _split(
+            x, y, sample_weight, validation_data = split(
                 x, y, sample_weight, validation_split, seed
             )
         if validation_data is not None and not _is_dataset(validation_data):
             texts, labels, *rest = validation_data
             if self._tokenizes(texts):
                 validation_data = self._ordered(
-                    _texts(texts), batch_size, self._labels(texts, labels), *rest
+                    checked(texts), batch_size, self._labels(texts, labels), *rest
                 )
         elif validation_data is not None:
             validation_data = self._preprocessed(validation_data)
@@ -210,7 +211,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         # A step that makes no variables is traced once, not twice.
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        texts = _texts(x)
+        texts = checked(x)
         batches, steps = training_batches(
             self._ids(texts),
             self._labels(texts, y),
@@ -231,7 +232,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
         """Loss and metrics, as `keras.Model.evaluate` gives them, on strings."""
         if self._tokenizes(x):
-            texts = _texts(x)
+            texts = checked(x)
             x = self._ordered(texts, batch_size, self._labels(texts, y), sample_weight)
             return keras.Model.evaluate(self, x, **kwargs)
         if _is_dataset(x) and not kwargs.get("_use_cached_eval_dataset"):
@@ -244,7 +245,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         """Logits `(B, num_classes)` of texts, as `keras.Model.predict` gives them."""
         if self._tokenizes(x):
             return keras.Model.predict(
-                self, self._ordered(_texts(x), batch_size), **kwargs
+                self, self._ordered(checked(x), batch_size), **kwargs
             )
         if _is_dataset(x):
             x = self._preprocessed(x)
@@ -365,40 +366,3 @@ def _is_dataset(x):
     with contextlib.suppress(ImportError):
         return isinstance(x, tensorflow().data.Dataset)
     return False
-
-
-def _split(texts, labels, weights, fraction, seed):
-    """Training and validation examples, drawn by the seed."""
-    if not isinstance(texts, list | tuple | np.ndarray) or not 0 < fraction < 1:
-        raise ValueError(
-            "`validation_split` is a fraction of a list or array of texts. Received: "
-            f"{fraction} of a {type(texts).__name__}"
-        )
-    order = np.random.default_rng(seed).permutation(len(texts))
-    cut = round(len(texts) * (1 - fraction))
-
-    def some(values, rows):
-        return None if values is None else [values[i] for i in rows]
-
-    train, held = order[:cut], order[cut:]
-    validation = [some(v, held) for v in (texts, labels, weights) if v is not None]
-    return *(some(v, train) for v in (texts, labels, weights)), tuple(validation)
-
-
-def _texts(texts):
-    """Texts as a list of strings, or a sentence that says what is wrong with them."""
-    if isinstance(texts, str | bytes):
-        raise ValueError(
-            "Texts come as a list, even a single one: [text]. "
-            f"Received: a {type(texts).__name__}"
-        )
-    texts = list(texts)
-    if not texts:
-        raise ValueError("At least one text is needed. Received: an empty list")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str | bytes):
-            raise TypeError(
-                f"Texts are strings. Received: {text!r} ({type(text).__name__}) "
-                f"as text number {i}"
-            )
-    return texts

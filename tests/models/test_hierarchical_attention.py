@@ -15,7 +15,7 @@ from kattn.models import (
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
 )
-from kattn.models.text_classifier import _split
+from kattn.models.examples import split
 
 WORDS = "the film was good bad not plot actors . ! and".split()
 
@@ -273,7 +273,7 @@ def test_fit_shuffles_sorted_labels_and_repeats_for_a_seed():
 def test_a_validation_split_is_drawn_from_all_texts():
     x = [f"good {i}" for i in range(20)] + [f"bad {i}" for i in range(20)]
     y = [1] * 20 + [0] * 20
-    train, labels, weights, (held, held_labels) = _split(x, y, None, 0.25, seed=0)
+    train, labels, weights, (held, held_labels) = split(x, y, None, 0.25, seed=0)
     assert sorted(train + held) == sorted(x) and len(held) == 10
     assert set(held_labels) == set(labels) == {0, 1}  # not the end, all of one class
     assert labels == [int(text.startswith("good")) for text in train]
