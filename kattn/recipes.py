@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -39,12 +40,18 @@ def run(arguments: dict) -> Path:
         ValueError: If a key or a value is not one of a recipe's, or `output` is not
             empty.
         FileNotFoundError: If a file named is not there.
+        ImportError: If `tensorboard` is asked for and not installed.
     """
     arguments = dict(arguments)
     output = arguments.pop("output", None)
     resume = arguments.pop("resume", None)
     tensorboard = arguments.pop("tensorboard", False)
     file = arguments.pop("recipe", None)
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ImportError(
+            "--tensorboard needs the package tensorboard, which is not installed: "
+            'pip install "kattn[tensorboard]"'
+        )
     if resume is not None:
         if arguments or file or output:
             given = sorted([*arguments, *(["recipe"] if file else [])])

@@ -300,6 +300,13 @@ def test_a_bad_recipe_file_is_explained(text, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_tensorboard_that_is_not_installed_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"kattn\[tensorboard\]"):
+        recipes.run({"tensorboard": True, "output": str(tmp_path / "run")})
+    assert not (tmp_path / "run").exists()
+
+
 def test_pairs_are_refused_by_a_model_of_single_texts(tmp_path):
     rows = "".join(f"a{i}\tb{i}\t{i % 2}\n" for i in range(60))
     path = tmp_path / "pairs.tsv"
