@@ -302,9 +302,17 @@ def _write_saved_model(classifier, folder):
         serving.export(classifier, folder / "saved_model")
         return
     command = [sys.executable, "-m", "kattn", "export"]
+    # The child finds this kattn, also where a checkout is run without installing it.
+    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
     done = subprocess.run(
         [*command, str((folder / "preset").absolute()), str(folder / "saved_model")],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=environment,
         capture_output=True,
         text=True,
     )
