@@ -1,6 +1,6 @@
 """Step 1: how similar is each key to the query?
 
-A score splits in two. `project` applies the dense maps, once per position; `energies`
+A score splits in two. `project` applies the dense maps, once per position; `pairwise`
 compares all pairs of projected queries and keys, is a pure function of tensors, and so
 can be compiled, run block by block, or recomputed in the backward pass.
 """
