@@ -182,7 +182,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 label is not one of the classes.
             TypeError: If a text is not a string.
         """
-        if validation_split and validation_data is None:
+        if validation_split and validation_data is None and self._tokenizes(x):
             x, y, sample_weight, validation_data = split(
                 x, y, sample_weight, validation_split, seed
             )
@@ -206,6 +206,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 batch_size=batch_size,
                 sample_weight=sample_weight,
                 validation_data=validation_data,
+                validation_split=validation_split,
                 **kwargs,
             )
         # A step that makes no variables is traced once, not twice.

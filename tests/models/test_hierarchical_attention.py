@@ -251,7 +251,8 @@ def test_inputs_made_by_the_preprocessor_serve_a_model_without_one():
     inputs = model.preprocessor(x)
     model.preprocessor = None
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-6)
-    model.fit(inputs, np.array(y), verbose=0)
+    history = model.fit(inputs, np.array(y), validation_split=0.5, verbose=0)
+    assert "val_loss" in history.history
 
 
 def test_fit_shuffles_sorted_labels_and_repeats_for_a_seed():
