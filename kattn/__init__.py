@@ -1,6 +1,6 @@
 """kattn: a Keras 3 model zoo of attention for text."""
 
-from kattn import datasets, layers, models, normalizers, regions, scores, text
+from kattn import datasets, layers, losses, models, normalizers, regions, scores, text
 from kattn.attend import attend
 from kattn.serving import export
 from kattn.version import __version__
@@ -11,6 +11,7 @@ __all__ = [
     "datasets",
     "export",
     "layers",
+    "losses",
     "models",
     "normalizers",
     "regions",

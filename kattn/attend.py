@@ -15,11 +15,12 @@ import math
 import keras
 from keras import ops
 
-from kattn import scores
+from kattn import pairwise
 from kattn.names import unknown
 from kattn.normalizers import Softmax
+from kattn.pairwise import wide
+from kattn.parts import Value
 from kattn.regions import Global
-from kattn.scores import wide
 
 _PLAIN = contextvars.ContextVar("kattn_plain", default=False)
 _COMPILE = ("auto", "always", "never")
@@ -52,6 +53,9 @@ def attend(
     key_mask=None,
     attention_mask=None,
     keep=None,
+    drawn=(),
+    start=0,
+    key_is_projected=False,
     compile="auto",
 ):
     """Attention in its three steps: energies, weights, context.
@@ -65,7 +69,7 @@ def attend(
         key: Tensor `(..., Tk, Dk)`.
         value: Tensor `(..., Tk, Dv)`.
         score: A built `kattn.scores.Score`.
-        region: A `kattn.regions.Region`; `Global()` if `None`.
+        region: A built `kattn.regions.Region`; `Global()` if `None`.
         normalizer: A `kattn.normalizers.Normalizer`; `Softmax()` if `None`.
         query_mask: Boolean `(..., Tq)`, `False` for queries that see nothing.
         key_mask: Boolean `(..., Tk)`, `False` for keys nobody sees.
@@ -73,10 +77,16 @@ def attend(
             pairs that do not meet.
         keep: Tensor `(..., Tq, Tk)` the weights are multiplied with before the sum:
             dropout, drawn by the layer, which owns the seed.
+        drawn: What the normalizer's `draw` gave, likewise drawn by the layer.
+        start: Position of the first query: an integer, or a tensor of them that
+            broadcasts to `(..., Tq)`.
+        key_is_projected: Whether `key` is what `score.project_key` gave already: the
+            memory of a decoder, projected once for all its steps.
         compile: `"auto"` compiles with XLA where that was measured to win: on a GPU
             always, on a CPU for additive scores of long texts, and only where the
             lengths are known, since XLA compiles anew for each. `"always"`, `"never"`.
-            On the TensorFlow backend alone; JAX compiles by itself.
+            On the TensorFlow backend alone; JAX compiles by itself. A normalizer that
+            is a layer (`Hard`, `Monotonic`) is never compiled apart.
 
     Returns:
         `(context, weights)`: `(..., Tq, Dv)` in the value's dtype, and `(..., Tq, Tk)`
@@ -94,32 +104,57 @@ def attend(
     """
     if compile not in _COMPILE:
         raise unknown("compile policy", compile, _COMPILE)
+    region, normalizer = region or Global(), normalizer or Softmax()
     same = key is value
     query, value = _tensor(query), _tensor(value)
     key = value if same else _tensor(key)
     check_shapes(query, key, value, query_mask, key_mask, attention_mask)
-    visible = _visible(query, key, region, query_mask, key_mask, attention_mask)
     query, value = cleared(query, query_mask), cleared(value, key_mask)
     key = value if same else cleared(key, key_mask)
-    projected_query, projected_key = score.project(query, key)
-    normalizer = normalizer or Softmax()
-    if _compiles(compile, score, query, key):
-        core = _compiled(score.pairwise, normalizer)
+    seen, closeness = region.view(
+        query, ops.shape(key)[-2], start=start, key_mask=key_mask
+    )
+    visible = _visible(seen, query_mask, key_mask, attention_mask)
+    if not key_is_projected:
+        score.check(query.shape, key.shape)
+        key = score.project_key(key)
+    steps = (score.pairwise, normalizer, region.renormalize)
+    if _compiles(compile, score, normalizer, query, key):
+        core = _compiled(*steps)
     else:
-        core = functools.partial(_three_steps, score.pairwise, normalizer)
+        core = functools.partial(_three_steps, *steps)
     return core(
-        projected_query,
-        projected_key,
+        score.project_query(query),
+        key,
         value,
         tuple(wide(parameter) for parameter in score.parameters()),
         visible,
+        closeness,
+        drawn,
         keep,
     )
 
 
-def _three_steps(pairwise, normalizer, query, key, value, parameters, visible, keep):
+def _three_steps(
+    pairwise,
+    normalizer,
+    renormalize,
+    query,
+    key,
+    value,
+    parameters,
+    visible,
+    closeness,
+    drawn,
+    keep,
+):
     energies = pairwise(wide(query), wide(key), *parameters)  # (..., Tq, Tk)
-    weights = normalizer(energies, visible)  # (..., Tq, Tk)
+    weights = normalizer(energies, visible, *drawn)  # (..., Tq, Tk)
+    if closeness is not None:
+        weights = weights * ops.cast(closeness, weights.dtype)
+    if renormalize:
+        total = ops.sum(weights, axis=-1, keepdims=True)  # (..., Tq, 1)
+        weights = weights / ops.where(total == 0, ops.ones_like(total), total)
     shares = weights if keep is None else weights * ops.cast(keep, weights.dtype)
     context = ops.matmul(ops.cast(shares, value.dtype), value)  # (..., Tq, Dv)
     return context, weights
@@ -159,11 +194,17 @@ def check_shapes(
 
     Raises:
         ValueError: If a rank, a length, a batch or a mask does not fit.
+        TypeError: If a mask is neither of booleans nor of integers.
     """
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         if len(tensor.shape) < 2:
             raise ValueError(
                 f"Attention needs a {name} of shape (..., length, width). "
+                f"Received: shape {tuple(tensor.shape)}"
+            )
+        if tensor.shape[-2] == 0:
+            raise ValueError(
+                f"Attention needs a {name} of at least one position. "
                 f"Received: shape {tuple(tensor.shape)}"
             )
     if not _fits(key.shape[:-1], value.shape[:-1]):
@@ -187,11 +228,34 @@ def check_shapes(
             (*outer, query.shape[-2], key.shape[-2]),
         ),
     ):
+        check_truth(mask, name)
         if mask is not None and not _fits(mask.shape, expected):
             raise ValueError(
                 f"{name} has shape {tuple(expected)}, or one that broadcasts to it. "
                 f"Received: shape {tuple(mask.shape)}"
             )
+
+
+def check_truth(mask, name):
+    """Raise a `TypeError` where a mask does not say true or false.
+
+    A mask of floats is refused, since it may be one that others add to energies, where
+    0 is for what may be seen.
+
+    Args:
+        mask: Tensor or array, real or symbolic, or `None`.
+        name: What the mask is called in the error message.
+    """
+    if mask is None:
+        return
+    kind = type(mask).__name__
+    if hasattr(mask, "dtype"):
+        kind = keras.backend.standardize_dtype(mask.dtype)
+        if kind == "bool" or "int" in kind:
+            return
+    raise TypeError(
+        f"{name} is a tensor of booleans, True for what may be seen. Received: {kind}"
+    )
 
 
 def _fits(shape, expected):
@@ -209,10 +273,9 @@ def _tensor(x):
     return x if "float" in dtype else ops.cast(x, keras.config.floatx())
 
 
-def _visible(query, key, region, query_mask, key_mask, attention_mask):
+def _visible(seen, query_mask, key_mask, attention_mask):
     """All masks and the region AND-ed: `(..., Tq, Tk)`, or `None` where all is seen."""
-    region = region or Global()
-    masks = [region.visible(ops.shape(query)[-2], ops.shape(key)[-2]), attention_mask]
+    masks = [seen, attention_mask]
     if query_mask is not None:
         masks.append(ops.expand_dims(query_mask, -1))
     if key_mask is not None:
@@ -221,9 +284,11 @@ def _visible(query, key, region, query_mask, key_mask, attention_mask):
     return functools.reduce(ops.logical_and, masks) if masks else None
 
 
-def _compiles(policy, score, query, key):
+def _compiles(policy, score, normalizer, query, key):
     """Whether this call goes through XLA."""
     if policy == "never" or _PLAIN.get() or keras.backend.backend() != "tensorflow":
+        return False
+    if not isinstance(normalizer, Value):
         return False
     if policy == "always":
         return True
@@ -235,11 +300,11 @@ def _compiles(policy, score, query, key):
     # On a CPU, XLA halves the time of tanh over all pairs going forward. With the way
     # back it wins on long texts, is even at 128 by 128 and loses on shorter ones; dot
     # products it only slows down.
-    return score.pairwise is scores.tanh_sums and math.prod(lengths) >= _MANY_PAIRS
+    return score.pairwise is pairwise.tanh_sums and math.prod(lengths) >= _MANY_PAIRS
 
 
 @functools.cache
-def _compiled(pairwise, normalizer):
+def _compiled(*steps):
     """One compiled core for all layers with equal parts: masks are its arguments.
 
     The parts are the cache's key because they compare by value. As arguments of a
@@ -249,7 +314,7 @@ def _compiled(pairwise, normalizer):
     import tensorflow as tf
 
     return tf.function(
-        functools.partial(_three_steps, pairwise, normalizer),
+        functools.partial(_three_steps, *steps),
         jit_compile=True,
         autograph=False,
     )

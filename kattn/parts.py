@@ -1,8 +1,27 @@
 """How the three steps' parts are named: by a string, an object or a config."""
 
+import dataclasses
+
 import keras
 
 from kattn.names import unknown
+
+
+class Value:
+    """Mixin of the parts that own no weights: frozen dataclasses.
+
+    They compare by value, so that one compiled core serves all layers that use equal
+    ones.
+    """
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict):
+        """The part that `get_config` described."""
+        return cls(**config)
 
 
 def resolve(kind: str, identifier, base: type, named: dict[str, type]):

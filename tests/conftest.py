@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import functools  # noqa: E402
 import importlib.util  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -33,6 +34,30 @@ def seeded():
 def check_layer():
     """`tests/check.py`: what Keras requires of every layer."""
     return _module("check").check_layer
+
+
+@pytest.fixture(scope="session")
+def precise():
+    """The dtype that gradients are checked in, and how near they must come.
+
+    Keras computes in float64 on TensorFlow alone: elsewhere its tanh gives float32.
+    """
+    float64 = keras.backend.backend() == "tensorflow"
+    return ("float64", 1e-6) if float64 else ("float32", 2e-3)
+
+
+@pytest.fixture(scope="session")
+def gradients():
+    """`tests/gradients.py`: gradients on any backend."""
+    return _module("gradients").gradients
+
+
+@pytest.fixture(scope="session")
+def check_gradients(precise):
+    """`tests/gradients.py`: a function's gradients are its formula's differences."""
+    dtype, rtol = precise
+    check = _module("gradients").check_gradients
+    return functools.partial(check, dtype=dtype, rtol=rtol)
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,31 @@ def energy(name, q, k, weights=()):
         return q @ k
     if name == "scaled_dot":
         return q @ k / np.sqrt(len(q))
+    if name == "cosine":  # over the temperature, whose logarithm is learned
+        product = q @ k / np.sqrt(q @ q) / np.sqrt(k @ k)
+        return product / np.exp(weights[0]) if len(weights) else product
+    if name == "bilinear":
+        (w,) = weights  # Luong et al. 2015, general: q W k
+        return q @ w @ k
+    if name == "concat":
+        (w,) = weights
+        return w @ np.concatenate([q, k])
     if name == "additive":
-        w, u, b, v = weights  # Bahdanau et al. 2015, A.1.2: v . tanh(W q + U k + b)
+        w, u, b, v = weights[:4]  # Bahdanau et al. 2015, A.1.2: v . tanh(W q + U k + b)
+        if len(weights) == 5:  # Raffel et al. 2017: v of length g
+            v = weights[4] * v / np.sqrt(v @ v)
         return v @ np.tanh(w.T @ q + u.T @ k + b)
+    if name == "proximity":  # Yin et al. 2016: 1 / (1 + Euclidean distance)
+        return 1 / (1 + np.sqrt(((q - k) ** 2).sum()))
     raise KeyError(name)
 
 
 def energies(name, query, key, weights=()):
     """All pairs, `(B, Tq, Tk)`."""
     query, key = np.asarray(query, "float64"), np.asarray(key, "float64")
+    if name == "location":  # Luong et al. 2015: W q, place by place
+        (w,) = weights
+        return np.array([[w.T @ q for q in queries] for queries in query])
     return np.array(
         [
             [[energy(name, q, k, weights) for k in keys] for q in queries]
@@ -36,22 +52,119 @@ def softmax(row, visible):
     return weights
 
 
-def attend(name, query, key, value, weights=(), visible=None):
+def sparsemax(row, visible):
+    """Martins and Astudillo 2016, algorithm 1: by sorting."""
+    weights = np.zeros(len(row))
+    live = np.flatnonzero(visible)
+    if len(live):
+        z = np.sort(row[live])[::-1]
+        sums = np.cumsum(z)
+        k = max(n for n in range(1, len(z) + 1) if 1 + n * z[n - 1] > sums[n - 1])
+        weights[live] = np.maximum(row[live] - (sums[k - 1] - 1) / k, 0)
+    return weights
+
+
+def entmax15(row, visible):
+    """Peters et al. 2019: the threshold by halving the interval it lies in."""
+    weights = np.zeros(len(row))
+    live = np.flatnonzero(visible)
+    if len(live):
+        z = row[live] / 2
+        low, high = z.max() - 1, z.max()
+        for _ in range(200):
+            middle = (low + high) / 2
+            if (np.maximum(z - middle, 0) ** 2).sum() > 1:
+                low = middle
+            else:
+                high = middle
+        weights[live] = np.maximum(z - low, 0) ** 2
+    return weights
+
+
+def hard(row, visible):
+    """1 at the largest visible energy."""
+    weights = np.zeros(len(row))
+    live = np.flatnonzero(visible)
+    if len(live):
+        weights[live[np.argmax(row[live])]] = 1
+    return weights
+
+
+NORMALIZERS = {
+    "softmax": softmax,
+    "sparsemax": sparsemax,
+    "entmax15": entmax15,
+    "hard": hard,
+}
+
+
+def monotonic(rows, sees, offset, noise=None):
+    """Raffel et al. 2017: expected weights with noise, the hard walk without."""
+    weights = np.zeros(rows.shape)
+    before, at = np.eye(len(rows[0]))[0], 0
+    for i, (row, visible) in enumerate(zip(rows, sees, strict=True)):
+        if noise is None:
+            # Read on from the last key; the first with e + r > 0 is taken.
+            found = [
+                j for j in range(at, len(row)) if visible[j] and row[j] + offset > 0
+            ]
+            at = found[0] if found else len(row)
+            if found:
+                weights[i, at] = 1
+            continue
+        p = np.where(visible, 1 / (1 + np.exp(-(row + offset + noise[i]))), 0)
+        for j in range(len(row)):
+            # From any earlier key k the walk passes k .. j-1 and stops at j.
+            weights[i, j] = p[j] * sum(
+                before[k] * np.prod(1 - p[k:j]) for k in range(j + 1)
+            )
+        before = weights[i]
+    return weights
+
+
+def region(name, i, j, centre=None, half_width=10, left=10, right=10):
+    """Whether query i sees key j, and how its weight is multiplied."""
+    if name == "global":
+        return True, 1.0
+    if name == "causal":
+        return j <= i, 1.0
+    if name == "local":
+        return i - left <= j <= i + right, 1.0
+    if name == "local_m":
+        return abs(j - i) <= half_width, 1.0
+    if name == "local_p":  # Luong et al. 2015, equation 10, sigma = D / 2
+        sigma = half_width / 2
+        factor = np.exp(-((j - centre) ** 2) / (2 * sigma**2))
+        return abs(j - centre) <= half_width, factor
+    raise KeyError(name)
+
+
+def centre(query, w, v, length):
+    """Luong et al. 2015, equation 9: S sigmoid(v . tanh(W q))."""
+    return length / (1 + np.exp(-(v @ np.tanh(w.T @ query))))
+
+
+def attend(name, query, key, value, weights=(), visible=None, normalizer="softmax"):
     """Energies, weights, context; `visible` is `(B, Tq, Tk)`."""
     table = energies(name, query, key, weights)
     if visible is None:
         visible = np.ones(table.shape, bool)
+    normalize = NORMALIZERS[normalizer]
     shares = np.array(
         [
-            [softmax(row, seen) for row, seen in zip(rows, sees, strict=True)]
+            [normalize(row, seen) for row, seen in zip(rows, sees, strict=True)]
             for rows, sees in zip(table, visible, strict=True)
         ]
     )
-    context = np.zeros((*shares.shape[:2], np.shape(value)[-1]))
-    for b, i, j in np.ndindex(shares.shape):
-        if visible[b, i, j]:
-            context[b, i] += shares[b, i, j] * np.asarray(value)[b, j]
-    return context, shares
+    return context(shares, value), shares
+
+
+def context(shares, value):
+    """The weighted sum of the values; what has weight 0 takes no part."""
+    total = np.zeros((*shares.shape[:2], np.shape(value)[-1]))
+    for b, i, j in np.argwhere(shares):
+        total[b, i] += shares[b, i, j] * np.asarray(value)[b, j]
+    return total
 
 
 def pooling(inputs, w, b, u_w, mask=None):

@@ -8,16 +8,18 @@ import pytest
 from keras import ops
 
 import kattn
-from kattn import attend as function
-from kattn import layers, scores
-from kattn.normalizers import Softmax
+from kattn import layers, pairwise, scores
+from kattn.normalizers import Hard, Softmax, Sparsemax
 
 attend = sys.modules["kattn.attend"]  # `kattn.attend` is the function
-NAMES = ("dot", "scaled_dot", "additive")
+NAMES = ("dot", "scaled_dot", "cosine", "bilinear", "concat", "additive", "location")
+COMPILES = keras.backend.backend() == "tensorflow"
+tensorflow = pytest.mark.skipif(not COMPILES, reason="compiled on TensorFlow alone")
 
 
 def made(name, width=4, dtype="float32"):
-    score = scores._NAMED[name](dtype=dtype)
+    score = scores.get(name)
+    score.dtype_policy = keras.DTypePolicy(dtype)
     score.build((2, 3, width), (2, 5, width))
     for seed, weight in enumerate(score.weights):
         weight.assign(keras.random.normal(weight.shape, seed=seed))
@@ -25,11 +27,19 @@ def made(name, width=4, dtype="float32"):
 
 
 def weights_of(score):
-    if not score.weights:
-        return ()
-    kept = (score.query_dense.kernel, score.key_dense.kernel)
-    kept += (score.key_dense.bias, score.vector)
-    return [ops.convert_to_numpy(ops.cast(x, "float64")) for x in kept]
+    """In the order of the oracle: W, U, b, v."""
+    if not isinstance(score, scores.Additive):
+        return list(score.weights)
+    dense = score.key_dense
+    return [score.query_dense.kernel, dense.kernel, dense.bias, score.vector]
+
+
+def numpy(x):
+    return ops.convert_to_numpy(x).astype("float64")
+
+
+def function(*args, **kwargs):
+    return [numpy(x) for x in kattn.attend(*args, **kwargs)]
 
 
 def case(dtype="float32", seed=0):
@@ -60,8 +70,9 @@ def test_equals_the_formula(name, compile, masked, oracles):
     context, weights = function(
         query, key, value, score=score, compile=compile, **masks
     )
+    learned = [numpy(x) for x in weights_of(score)]
     expected = oracles.attend(
-        name, query, key, value, weights_of(score), VISIBLE if masked else None
+        name, query, key, value, learned, VISIBLE if masked else None
     )
     np.testing.assert_allclose(context, expected[0], atol=1e-5)
     np.testing.assert_allclose(weights, expected[1], atol=1e-5)
@@ -69,73 +80,67 @@ def test_equals_the_formula(name, compile, masked, oracles):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("compile", ["always", "never"])
-def test_gradients_are_the_finite_differences(name, compile, oracles):
-    tf = pytest.importorskip("tensorflow")
-    score = made(name, dtype="float64")
-    points = [*case("float64"), *weights_of(score)]
-    sources = [tf.constant(x) for x in points[:3]]
-    towards = np.random.default_rng(1).normal(size=(2, 3, 6))
-    with tf.GradientTape() as tape:
-        tape.watch(sources)
-        context, _ = function(*sources, score=score, compile=compile, **MASKS)
-        loss = ops.sum(context * towards)
-    if score.weights:
-        dense = score.key_dense
-        sources += [score.query_dense.kernel.value, dense.kernel.value]
-        sources += [dense.bias.value, score.vector.value]
-    for n, slope in enumerate(tape.gradient(loss, sources)):
-        direction = np.random.default_rng(n).normal(size=points[n].shape)
-
-        def at(x, n=n):
-            q, k, v, *rest = [*points[:n], x, *points[n + 1 :]]
-            return (oracles.attend(name, q, k, v, rest, VISIBLE)[0] * towards).sum()
-
-        expected = oracles.slope(at, points[n], direction)
-        got = (ops.convert_to_numpy(slope) * direction).sum()
-        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
+def test_gradients_are_the_finite_differences(
+    name, compile, oracles, precise, check_gradients
+):
+    if compile == "always" and not COMPILES:
+        pytest.skip("compiled on TensorFlow alone")
+    score = made(name, dtype=precise[0])
+    check_gradients(
+        lambda q, k, v: kattn.attend(q, k, v, score=score, compile=compile, **MASKS)[0],
+        lambda q, k, v, *w: oracles.attend(name, q, k, v, w, VISIBLE)[0],
+        case("float64"),
+        weights_of(score),
+    )
 
 
+@tensorflow
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("normalizer", [Softmax(), Sparsemax()])
 @pytest.mark.parametrize("junk", [0.0, np.nan])
-def test_compiled_equals_plain(name, junk):
-    tf = pytest.importorskip("tensorflow")
+def test_compiled_equals_plain(name, normalizer, junk, gradients):
     score = made(name)
     query, key, value = case()
     query = np.where(MASKS["query_mask"][..., None], query, junk)
     key, value = (np.where(MASKS["key_mask"][..., None], x, junk) for x in (key, value))
+    arrays = [x.astype("float32") for x in (query, key, value)]
 
     def run(compile):
-        sources = [tf.constant(x, "float32") for x in (query, key, value)]
-        with tf.GradientTape() as tape:
-            tape.watch(sources)
-            outputs = function(*sources, score=score, compile=compile, **MASKS)
-            loss = ops.sum(ops.square(outputs[0]))
-        slopes = tape.gradient(loss, sources + score.trainable_weights)
-        assert all(x is not None for x in slopes)
-        return [ops.convert_to_numpy(x) for x in (*outputs, *slopes)]
+        def loss(*tensors):
+            options = {"score": score, "normalizer": normalizer, "compile": compile}
+            outputs = kattn.attend(*tensors, **options, **MASKS)
+            return ops.sum(ops.square(outputs[0])), outputs
+
+        outputs, slopes = gradients(loss, arrays, score.trainable_weights)
+        return [*keras.tree.flatten(outputs), *slopes]
 
     for plain, compiled in zip(run("never"), run("always"), strict=True):
+        if plain is None:  # location reads no key
+            assert compiled is None or not compiled.any()
+            continue
         assert np.isfinite(plain).all()
-        np.testing.assert_allclose(plain, compiled, atol=1e-6)
+        np.testing.assert_allclose(plain, compiled, rtol=1e-5, atol=2e-6)
 
 
+@tensorflow
 def test_gradients_reach_every_weight_inside_a_function():
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     score = made("additive")
     arrays = [tf.constant(x) for x in case()]
 
     @tf.function
     def slopes():
         with tf.GradientTape() as tape:
-            context, _ = function(*arrays, score=score, compile="always")
+            context, _ = kattn.attend(*arrays, score=score, compile="always")
             loss = ops.sum(ops.square(context))
         return tape.gradient(loss, score.trainable_weights)
 
     assert all(np.any(slope) for slope in slopes())
 
 
+@tensorflow
 def test_layers_with_equal_parts_share_one_trace():
-    pytest.importorskip("tensorflow")
     attend._compiled.cache_clear()
     arrays = case()
     for _ in range(3):  # each score is gone before the next is made
@@ -144,18 +149,19 @@ def test_layers_with_equal_parts_share_one_trace():
             *arrays, score=made("additive"), normalizer=Softmax(), compile="always"
         )
     assert attend._compiled.cache_info().currsize == 1
-    core = attend._compiled(scores.tanh_sums, Softmax())
+    core = attend._compiled(pairwise.tanh_sums, Softmax(), False)
     assert core.experimental_get_tracing_count() == 1
     function(*arrays, score=made("additive"), compile="always", **MASKS)
     assert core.experimental_get_tracing_count() == 2
 
 
+@tensorflow
 def test_auto_compiles_what_was_measured_to_win(monkeypatch):
-    pytest.importorskip("tensorflow")
-
-    def compiles(name, queries, keys, policy="auto"):
+    def compiles(name, queries, keys, policy="auto", normalizer=None):
         query, key = (keras.KerasTensor((None, n, 4)) for n in (queries, keys))
-        return attend._compiles(policy, scores.get(name), query, key)
+        return attend._compiles(
+            policy, scores.get(name), normalizer or Softmax(), query, key
+        )
 
     monkeypatch.setattr(attend, "_has_gpu", lambda: False)
     assert compiles("additive", 512, 512)
@@ -167,6 +173,8 @@ def test_auto_compiles_what_was_measured_to_win(monkeypatch):
     assert not compiles("additive", 512, None)
     assert compiles("dot", None, 2, "always")
     assert not compiles("additive", 512, 512, "never")
+    # What keeps state runs plain.
+    assert not compiles("additive", 512, 512, "always", Hard())
     with attend.plain():
         assert not compiles("additive", 512, 512)
         assert not compiles("additive", 512, 512, "always")
@@ -182,9 +190,10 @@ def test_plain_ends_with_its_block():
     assert not attend._PLAIN.get()
 
 
+@tensorflow
 @pytest.mark.parametrize("plain", [True, False])
 def test_what_a_saved_model_holds(plain, tmp_path):
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
     inputs = keras.Input((128, 4))
@@ -263,9 +272,37 @@ def test_integers_are_made_floats():
 )
 def test_shapes_that_do_not_fit(changes, message):
     arrays = dict(zip(("query", "key", "value"), case(), strict=True))
-    arrays |= {name: np.ones(shape, "float32") for name, shape in changes.items()}
+    for name, shape in changes.items():
+        arrays[name] = np.ones(shape, bool if "mask" in name else "float32")
     with pytest.raises(ValueError, match=message):
         function(**arrays, score=made("dot"))
+
+
+def test_a_projected_key_is_not_projected_again():
+    query, key, value = case()
+    for name in NAMES:
+        score = made(name)
+        expected = function(query, key, value, score=score, key_mask=MASKS["key_mask"])
+        projected = score.project_key(ops.convert_to_tensor(key))
+        got = kattn.attend(
+            query,
+            projected,
+            value,
+            score=score,
+            key_is_projected=True,
+            key_mask=MASKS["key_mask"],
+        )
+        np.testing.assert_allclose(numpy(got[0]), expected[0], atol=1e-6)
+
+
+def test_start_is_the_first_querys_position():
+    query, key, value = case()
+    for region in ("causal", kattn.regions.Local(1, 0), kattn.regions.LocalM(1)):
+        options = {"score": made("dot"), "region": kattn.regions.get(region)}
+        whole = function(query, key, value, **options)
+        for i in range(3):
+            alone = function(query[:, i : i + 1], key, value, start=i, **options)
+            np.testing.assert_allclose(alone[1][:, 0], whole[1][:, i], atol=1e-6)
 
 
 def test_an_unknown_compile_policy():

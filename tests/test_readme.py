@@ -4,7 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+
+import kattn
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,6 +26,48 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     assert made == {"my_preset", "model.keras", "exported"}
     # The second export became the next version.
     assert {p.name for p in (tmp_path / "exported" / "news").iterdir()} == {"1", "2"}
+
+
+def rows(heading):
+    """The cells of a table's rows, by the heading of its first column."""
+    lines = README.splitlines()
+    start = next(n for n, x in enumerate(lines) if x.startswith(f"| {heading} |"))
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            return
+        yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+@pytest.mark.parametrize("kind", ["score", "region", "normalizer"])
+def test_each_part_has_its_row_and_its_use(kind):
+    module = getattr(kattn, f"{kind}s")
+    listed = set()
+    for names, _, paper, use in rows(kind):
+        names = re.findall(r'"(\w+)"', names)
+        listed.update(names)
+        part = eval(use.strip("`"), vars(kattn))
+        assert {type(module.get(name)) for name in names} == {type(part)}
+        assert paper.startswith("[")
+    assert listed == set(module._NAMED)
+
+
+def test_each_layer_has_its_row_and_its_use():
+    given = {
+        "text": np.ones((2, 6, 16), "float32"),
+        "other": np.ones((2, 4, 16), "float32"),
+        "query": np.ones((2, 1, 16), "float32"),
+        "vector": np.ones((2, 16), "float32"),
+        "document": np.ones((2, 3, 6, 16), "float32"),
+        "match": np.ones((2, 6, 6), "float32"),
+        "keras": keras,
+    }
+    listed = set()
+    for name, _, paper, use in rows("layer"):
+        listed.update(re.findall(r"\[`(\w+)`\]", name))
+        outputs = eval(use.strip("`"), {**vars(kattn.layers), **given})
+        assert outputs.shape[0] == 2
+        assert paper.startswith("[")
+    assert listed == set(kattn.layers.__all__) - {"AttentionCell"}
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "models").iterdir()))

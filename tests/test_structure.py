@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: What each part of kattn may import from kattn; a package may import itself.
 BASE = {"names", "parts", "masks", "assets", "version", "files"}
-STEPS = {"scores", "regions", "normalizers"} | BASE
+STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers"} | STEPS
 MODELS = {"text", "models"} | CORE
 RUN = {"recipe", "report", "progress"} | BASE
@@ -35,11 +35,13 @@ ARROWS = {
     "assets": set(),
     "masks": BASE,
     "parts": BASE,
-    "scores": BASE,
-    "regions": BASE,
-    "normalizers": BASE,
+    "pairwise": BASE,
+    "scores": BASE | {"pairwise"},
+    "regions": BASE | {"pairwise"},
+    "normalizers": BASE | {"pairwise", "normalizers"},
     "attend": STEPS,
     "layers": CORE,
+    "losses": STEPS,
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
     "models": MODELS | {"serving"},
@@ -48,7 +50,8 @@ ARROWS = {
     "recipes": MODELS | RUN | {"datasets", "serving", "explain", "recipes"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
-KERAS_ALONE |= {"scores", "regions", "normalizers", "attend", "layers"}
+KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}
+KERAS_ALONE |= {"losses"}
 
 
 def part_of(path):

@@ -16,11 +16,13 @@ class Attention(keras.layers.Layer):
 
     Args:
         score: How similar is a key to a query: a name (`"dot"`, `"scaled_dot"`,
-            `"additive"`), a `kattn.scores.Score` or its config.
-        region: Which keys may be seen: a name (`"global"`), a `kattn.regions.Region`
-            or its config.
-        normalizer: How energies become weights: a name (`"softmax"`), a
-            `kattn.normalizers.Normalizer` or its config.
+            `"cosine"`, `"bilinear"`, `"general"`, `"concat"`, `"additive"`,
+            `"location"`, `"proximity"`), a `kattn.scores.Score` or its config.
+        region: Which keys may be seen: a name (`"global"`, `"causal"`, `"local"`,
+            `"local_m"`, `"local_p"`), a `kattn.regions.Region` or its config.
+        normalizer: How energies become weights: a name (`"softmax"`, `"sparsemax"`,
+            `"entmax15"`, `"hard"`, `"monotonic"`), a `kattn.normalizers.Normalizer` or
+            its config.
         dropout: Fraction of the weights dropped in training.
         seed: Seed of the dropout.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
@@ -79,26 +81,24 @@ class Attention(keras.layers.Layer):
         self.normalizer = normalizers.get(normalizer)
         self.dropout = dropout
         self.seed = seed
-        # The score computes in this layer's precision.
-        self.score.dtype_policy = self.dtype_policy
+        # The parts that are layers compute in this layer's precision.
+        for part in (self.score, self.region, self.normalizer):
+            if isinstance(part, keras.Layer):
+                part.dtype_policy = self.dtype_policy
         if dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, query_shape, value_shape, key_shape=None):
-        """Build the score's weights."""
+        """Build the weights of the parts."""
         key_shape = key_shape or value_shape
-        for name, shape in (
-            ("query", query_shape),
-            ("value", value_shape),
-            ("key", key_shape),
-        ):
-            if len(shape) != 3:
-                raise ValueError(
-                    f"Attention expects a {name} of shape (batch, length, width). "
-                    f"Received: shape {tuple(shape)}"
-                )
+        self._check_ranks(query_shape, value_shape, key_shape)
+        self._build_parts(query_shape, key_shape)
+
+    def _build_parts(self, query_shape, key_shape):
         if not self.score.built:
             self.score.build(query_shape, key_shape)
+        if not self.region.built:
+            self.region.build(query_shape)
 
     def call(
         self,
@@ -114,7 +114,8 @@ class Attention(keras.layers.Layer):
     ):
         """Attend; see the class."""
         key = value if key is None else key
-        _check(query, value, key, query_mask, value_mask, key_mask, attention_mask)
+        masks = query_mask, value_mask, key_mask, attention_mask
+        self._check(query, value, key, *masks)
         query_mask = merged(query, query_mask)  # (B, Tq)
         value_mask = merged(value, value_mask)  # (B, Tk)
         key_mask = merged(key, key_mask)  # (B, Tk)
@@ -122,7 +123,23 @@ class Attention(keras.layers.Layer):
             seen = value_mask if key_mask is None else key_mask
         else:
             seen = ops.logical_and(key_mask, value_mask)
-        context, weights = attend(
+        masks = query_mask, seen, attention_mask
+        context, weights = self._attend(query, key, value, *masks, training)
+        if return_attention_scores:
+            return context, ops.cast(weights, self.compute_dtype)
+        return context
+
+    def _attend(
+        self, query, key, value, query_mask, key_mask, attention_mask, training
+    ):
+        """The three steps with this layer's parts, whatever the leading axes."""
+        pairs = (*ops.shape(query)[:-1], ops.shape(key)[-2])  # (..., Tq, Tk)
+        keep = None
+        if training and self.dropout:
+            # Multipliers of the weights: 0 for the dropped, 1 / (1 - dropout) else.
+            seed = self.seed_generator
+            keep = keras.random.dropout(ops.ones(pairs), self.dropout, seed=seed)
+        return attend(
             query,
             key,
             value,
@@ -130,19 +147,10 @@ class Attention(keras.layers.Layer):
             region=self.region,
             normalizer=self.normalizer,
             query_mask=query_mask,
-            key_mask=seen,
+            key_mask=key_mask,
             attention_mask=attention_mask,
-            keep=self._keep(query, key) if training and self.dropout else None,
-        )
-        if return_attention_scores:
-            return context, ops.cast(weights, self.compute_dtype)
-        return context
-
-    def _keep(self, query, key):
-        """Multipliers of the weights: 0 for the dropped, 1 / (1 - dropout) else."""
-        shape = (ops.shape(query)[0], ops.shape(query)[1], ops.shape(key)[1])
-        return keras.random.dropout(
-            ops.ones(shape), self.dropout, seed=self.seed_generator
+            keep=keep,
+            drawn=self.normalizer.draw(pairs, training),
         )
 
     def compute_mask(self, query, previous_mask):
@@ -163,17 +171,20 @@ class Attention(keras.layers.Layer):
     ):
         """What `call` returns, for every flag."""
         key = value if key is None else key
-        _check(query, value, key, query_mask, value_mask, key_mask, attention_mask)
-        batch, queries = query.shape[:2]
-        context = keras.KerasTensor(
-            (batch, queries, value.shape[-1]), dtype=self.compute_dtype
+        masks = query_mask, value_mask, key_mask, attention_mask
+        self._check(query, value, key, *masks)
+        context, weights = (
+            keras.KerasTensor(shape, dtype=self.compute_dtype)
+            for shape in self._shapes(query.shape, value.shape)
         )
-        if not return_attention_scores:
-            return context
-        weights = keras.KerasTensor(
-            (batch, queries, value.shape[1]), dtype=self.compute_dtype
+        return (context, weights) if return_attention_scores else context
+
+    def _shapes(self, query_shape, value_shape):
+        """Shapes of the context and of the weights."""
+        return (
+            (*query_shape[:-1], value_shape[-1]),
+            (*query_shape[:-1], value_shape[-2]),
         )
-        return context, weights
 
     def get_config(self):
         """The constructor's arguments."""
@@ -186,25 +197,31 @@ class Attention(keras.layers.Layer):
             "seed": self.seed,
         }
 
-
-def _check(query, value, key, query_mask, value_mask, key_mask, attention_mask):
-    """Raise where shapes do not fit, symbolic or not."""
-    for name, tensor, mask in (
-        ("query", query, query_mask),
-        ("value", value, value_mask),
-        ("key", key, key_mask),
+    def _check(
+        self, query, value, key, query_mask, value_mask, key_mask, attention_mask
     ):
-        if len(tensor.shape) != 3:
+        """Raise where shapes do not fit, symbolic or not."""
+        self._check_ranks(query.shape, value.shape, key.shape)
+        check_mask(query, query_mask, "query_mask")
+        check_mask(value, value_mask, "value_mask")
+        check_mask(key, key_mask, "key_mask")
+        batches = {x.shape[0] for x in (query, value, key)} - {None}
+        if len(batches) > 1:
             raise ValueError(
-                f"Attention expects a {name} of shape (batch, length, width). "
-                f"Received: shape {tuple(tensor.shape)}"
+                "Query, value and key have the same batch. Received: query of shape "
+                f"{tuple(query.shape)}, value of shape {tuple(value.shape)}, key of "
+                f"shape {tuple(key.shape)}"
             )
-        check_mask(tensor, mask, f"{name}_mask")
-    batches = {x.shape[0] for x in (query, value, key)} - {None}
-    if len(batches) > 1:
-        raise ValueError(
-            "Query, value and key have the same batch. Received: query of shape "
-            f"{tuple(query.shape)}, value of shape {tuple(value.shape)}, key of shape "
-            f"{tuple(key.shape)}"
-        )
-    check_shapes(query, key, value, attention_mask=attention_mask)
+        check_shapes(query, key, value, attention_mask=attention_mask)
+
+    def _check_ranks(self, query_shape, value_shape, key_shape):
+        for name, shape in (
+            ("query", query_shape),
+            ("value", value_shape),
+            ("key", key_shape),
+        ):
+            if len(shape) != 3:
+                raise ValueError(
+                    f"{type(self).__name__} expects a {name} of shape (batch, length, "
+                    f"width). Received: shape {tuple(shape)}"
+                )

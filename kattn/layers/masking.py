@@ -5,6 +5,8 @@ import functools
 import keras
 from keras import ops
 
+from kattn.attend import check_truth
+
 
 class _ImplicitMask(keras.layers.Layer):
     """Returns the mask Keras carries along with a tensor; Keras fills it in."""
@@ -50,7 +52,9 @@ def check_mask(tensor, mask, name="mask"):
 
     Raises:
         ValueError: If the shapes differ, as far as they are known.
+        TypeError: If the mask is neither of booleans nor of integers.
     """
+    check_truth(mask, name)
     if mask is None:
         return
     expected, received = tuple(tensor.shape[:-1]), tuple(mask.shape)

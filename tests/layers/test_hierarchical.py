@@ -26,6 +26,11 @@ def sequential():
     return keras.Sequential([gru(), pooling()])
 
 
+def numpy(outputs):
+    """Tensors to arrays, in lists too."""
+    return keras.tree.map_structure(ops.convert_to_numpy, outputs)
+
+
 LAYERS = {"pooling": pooling, "gru": gru, "sequential": sequential}
 
 #: Two documents of three sentences of four words; one sentence, one document empty.
@@ -42,13 +47,13 @@ WORDS = np.array(
 def test_equals_the_layer_on_each_sequence_alone(name):
     inputs = draw((2, 3, 4, 5))
     layer = LAYERS[name]()
-    outputs = np.array(Hierarchical(layer)(inputs, mask=WORDS))
+    outputs = numpy(Hierarchical(layer)(inputs, mask=WORDS))
     for b, s in np.ndindex(2, 3):
         length = WORDS[b, s].sum()
         if not length:
             assert not outputs[b, s].any()
             continue
-        alone = layer(inputs[b, s][None, :length])[0]
+        alone = numpy(layer(inputs[b, s][None, :length]))[0]
         got = outputs[b, s]
         if name == "gru":
             got = got[:length]
@@ -59,42 +64,40 @@ def test_equals_the_layer_on_each_sequence_alone(name):
 def test_without_a_mask_all_is_read(name):
     inputs = draw((2, 3, 4, 5))
     layer = LAYERS[name]()
-    outputs = Hierarchical(layer)(inputs)
+    outputs = numpy(Hierarchical(layer)(inputs))
     for b in range(2):
-        np.testing.assert_allclose(outputs[b], layer(inputs[b]), atol=1e-6)
+        np.testing.assert_allclose(outputs[b], numpy(layer(inputs[b])), atol=1e-6)
 
 
 def test_a_layer_that_takes_no_mask():
     inputs = draw((2, 3, 4, 5))
     dense = keras.layers.Dense(2, use_bias=False)
-    outputs = Hierarchical(dense)(inputs, mask=WORDS)
+    outputs = numpy(Hierarchical(dense)(inputs, mask=WORDS))
     seen = np.where(WORDS.any(-1)[..., None, None], inputs * WORDS[..., None], 0.0)
-    np.testing.assert_allclose(outputs, dense(seen), atol=1e-6)
+    expected = numpy(dense(seen.astype("float32")))
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_padding_reaches_neither_outputs_nor_gradients(name, policy):
-    tf = pytest.importorskip("tensorflow")
+def test_padding_reaches_neither_outputs_nor_gradients(name, policy, gradients):
     inputs = draw((2, 3, 4, 5))
     with_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     layer = Hierarchical(LAYERS[name]())
     keras.config.set_dtype_policy(with_policy)
+    layer.build(inputs.shape)
+
+    def loss(filled):
+        outputs = layer(filled, mask=WORDS)
+        if len(outputs.shape) == 4:  # what stands at padded words is nobody's
+            outputs = ops.where(WORDS[..., None], outputs, 0.0)
+        return ops.sum(ops.square(ops.cast(outputs, "float32"))), outputs
 
     def run(fill):
         filled = np.where(WORDS[..., None], inputs, fill).astype("float32")
-        filled = ops.convert_to_tensor(filled)
-        with tf.GradientTape() as tape:
-            tape.watch(filled)
-            outputs = layer(filled, mask=WORDS)
-            if len(outputs.shape) == 4:  # what stands at padded words is nobody's
-                outputs = ops.where(WORDS[..., None], outputs, 0.0)
-            loss = ops.sum(ops.square(ops.cast(outputs, "float32")))
-        slopes = tape.gradient(loss, [filled, *layer.trainable_weights])
-        return [
-            ops.convert_to_numpy(ops.cast(x, "float64")) for x in (outputs, *slopes)
-        ]
+        (_, outputs), slopes = gradients(loss, [filled], layer.trainable_variables)
+        return [x.astype("float32") for x in (outputs, *slopes)]
 
     for clean, dirty in zip(run(0.5), run(np.nan), strict=True):
         assert np.isfinite(clean).all()
@@ -102,21 +105,21 @@ def test_padding_reaches_neither_outputs_nor_gradients(name, policy):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_an_empty_document_trains(masked):
-    tf = pytest.importorskip("tensorflow")
+def test_an_empty_document_trains(masked, gradients):
     inputs = draw((2, 3, 4, 5))
-    words, sentences = Hierarchical(sequential()), sequential()
+    words, sentences = Hierarchical(sequential()), Hierarchical(sequential())
     mask = WORDS if masked else np.zeros_like(WORDS)
-    with tf.GradientTape() as tape:
-        read = words(inputs, mask=mask)
-        document = Hierarchical(sentences)(
-            ops.expand_dims(read, 1), mask=mask.any(-1)[:, None]
-        )
-        loss = ops.sum(ops.square(document - 1.0))
-    assert not np.any(document[1])
-    weights = words.trainable_weights + sentences.trainable_weights
-    for slope in tape.gradient(loss, weights):
-        assert np.isfinite(slope).all()
+
+    def loss(inputs):
+        read = ops.expand_dims(words(inputs, mask=mask), 1)
+        document = sentences(read, mask=mask.any(-1)[:, None])
+        return ops.sum(ops.square(document - 1.0)), document
+
+    loss(inputs)  # builds
+    variables = words.trainable_variables + sentences.trainable_variables
+    (_, document), slopes = gradients(loss, [inputs], variables)
+    assert not document[1].any()
+    assert all(np.isfinite(slope).all() for slope in slopes)
 
 
 def han(levels):
@@ -139,10 +142,10 @@ def test_levels_stack_with_free_sizes(levels, tmp_path):
     ids = rng.integers(1, 9, size=(2, 3, 4, 5)[: levels + 1])
     ids[0, -1] = 0  # an empty sentence, or paragraph
     ids[1, ..., -2:] = 0
-    outputs = model(ids)
+    outputs = numpy(model(ids))
     live = ids > 0
     for weights in outputs[1:]:
-        np.testing.assert_array_equal(np.array(ops.cast(weights, "float32")) > 0, live)
+        np.testing.assert_array_equal(weights > 0, live)
         np.testing.assert_allclose(np.sum(weights, -1), live.any(-1), atol=1e-6)
         live = live.any(-1)
     # More padding on every level changes nothing.
@@ -153,16 +156,17 @@ def test_levels_stack_with_free_sizes(levels, tmp_path):
     np.testing.assert_allclose(outputs[1], again[1][cut], atol=1e-6)
     model.save(tmp_path / "model.keras")
     revived = keras.saving.load_model(tmp_path / "model.keras")
-    for a, b in zip(outputs, revived(ids), strict=True):
+    for a, b in zip(outputs, numpy(revived(ids)), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_document_alone_and_in_a_batch():
     model = han(2)
     ids = np.random.default_rng(0).integers(0, 9, size=(3, 4, 5))
-    together = model(ids)[0]
+    together = numpy(model(ids))[0]
     for n in range(3):
-        np.testing.assert_allclose(model(ids[n : n + 1])[0][0], together[n], atol=1e-6)
+        alone = numpy(model(ids[n : n + 1]))[0]
+        np.testing.assert_allclose(alone[0], together[n], atol=1e-6)
 
 
 def test_masks_given_and_carried_are_both_heeded_and_go_on():
@@ -174,11 +178,11 @@ def test_masks_given_and_carried_are_both_heeded_and_go_on():
     outputs, weights = Hierarchical(pooling())(
         tensor, mask=given_mask, return_attention_scores=True
     )
-    np.testing.assert_array_equal(np.array(ops.cast(weights, "float32")) > 0, both)
-    np.testing.assert_array_equal(outputs._keras_mask, both.any(-1))
-    np.testing.assert_array_equal(tensor._keras_mask, WORDS)
+    np.testing.assert_array_equal(numpy(weights) > 0, both)
+    np.testing.assert_array_equal(numpy(outputs._keras_mask), both.any(-1))
+    np.testing.assert_array_equal(numpy(tensor._keras_mask), WORDS)
     encoded = Hierarchical(gru())(tensor, mask=given_mask)
-    np.testing.assert_array_equal(encoded._keras_mask, both)
+    np.testing.assert_array_equal(numpy(encoded._keras_mask), both)
 
 
 def test_the_mask_of_a_pooled_functional_input():
@@ -206,7 +210,7 @@ def test_is_a_keras_layer(name, check_layer):
         {"inputs": draw((2, 3, 4, 5))},
         weights={"pooling": 3, "gru": 6, "sequential": 9}[name],
         seeds=0 if name == "pooling" else 2,
-        # TensorFlow has no QR of bfloat16 on a CPU, which starts a GRU's weights.
+        # No backend has a QR of bfloat16 on a CPU, which starts a GRU's weights.
         policies=("mixed_float16", "mixed_bfloat16")
         + (("bfloat16",) if name == "pooling" else ()),
         mask_shape=(2, 3, 4) if name == "gru" else (2, 3),

@@ -1,0 +1,479 @@
+"""Dynamic attention, one step: a recurrent cell that asks anew at every step."""
+
+import typing
+
+import keras
+from keras import ops
+
+from kattn import normalizers, regions, scores
+from kattn.attend import attend, cleared
+from kattn.layers.masking import check_mask, merged
+
+
+class Memory(typing.NamedTuple):
+    """What is read at every step, made ready once for all of them by `prepare`."""
+
+    values: object  # (B, Tk, Dm), zeros where masked
+    keys: object  # (B, Tk, ...), what `score.project_key` makes of the values
+    mask: object = None  # (B, Tk), or None
+
+
+class AttentionCell(keras.layers.Layer):
+    """Base class: a recurrent cell whose state, new at every step, is the query.
+
+    A subclass says how wide things are (`widths`) and what happens at a step
+    (`advance`). The memory is an argument of each call; nothing of a text is kept here.
+
+    States are a flat list of tensors `(B, width)`, so that a model can return them and
+    a beam search can pick rows of them: those of the inner cell; the output, where the
+    next step takes it as an input; the weights, where the normalizer `remembers` them;
+    and how many steps were taken, which is the query's position for the region.
+
+    Args:
+        cell: A recurrent cell: `keras.layers.GRUCell`, `LSTMCell`, `SimpleRNNCell`,
+            `StackedRNNCells`, or a layer of the user's that has a `state_size`. It
+            keeps its own dtype policy.
+        score: How similar is a key to the query, as for `kattn.layers.Attention`.
+        region: Which keys may be seen, likewise.
+        normalizer: How energies become weights, likewise.
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor `(B, D)`, the input of this step.
+        states: What `initial_state` or the step before gave.
+        memory: Tensor `(B, Tk, Dm)`, the text that is read; or what `prepare` made of
+            it, without which its keys are projected anew at each step.
+        memory_mask: Boolean `(B, Tk)`, AND-ed with the mask Keras carries along. The
+            mask of a prepared memory was given to `prepare`.
+        drawn: What the normalizer's `draw` gave for this step: for loops, in which
+            nothing may be drawn.
+        return_attention_scores: Whether to return the weights as well.
+        training: Whether this is training, for the inner cell and the normalizer.
+
+    Returns:
+        The output and the new states; with `return_attention_scores=True` also the
+        weights `(B, Tk)`. Of a text whose positions are all masked, zeros are read.
+
+    Raises:
+        TypeError: If `cell` is no recurrent cell.
+        ValueError: For an unknown name, or for tensors or states that do not fit.
+    """
+
+    #: Width of the output, where the next step takes it as an input; 0 where not.
+    feeding = 0
+
+    def __init__(
+        self, cell, score="additive", region="global", normalizer="softmax", **kwargs
+    ):
+        # States have dtypes of their own: weights stay in float32 or wider.
+        super().__init__(autocast=False, **kwargs)
+        sizes = keras.tree.flatten(getattr(cell, "state_size", None))
+        sized = sizes and all(isinstance(size, int) for size in sizes)
+        if not isinstance(cell, keras.Layer) or not sized:
+            raise TypeError(
+                "cell is a recurrent cell: a Keras layer with a state_size of one or "
+                f"more integers. Received: {cell!r}"
+            )
+        self.cell = cell
+        self.score = scores.get(score)
+        self.region = regions.get(region)
+        self.normalizer = normalizers.get(normalizer)
+        # The parts that are layers compute in this layer's precision.
+        for part in (self.score, self.region, self.normalizer):
+            if isinstance(part, keras.Layer):
+                part.dtype_policy = self.dtype_policy
+
+    def widths(self, inputs_width, memory_width):
+        """Widths of the inner cell's input, of the query, and of the output."""
+        raise NotImplementedError
+
+    def advance(self, inputs, inner, fed, read, training):
+        """One step.
+
+        Args:
+            inputs: Tensor `(B, D)`.
+            inner: List of the inner cell's states, as `run_cell` takes them.
+            fed: The output of the step before, `(B, feeding)`; `None` where none is.
+            read: A function of a query `(B, Dq)` that gives `(context, weights)`.
+            training: Whether this is training.
+
+        Returns:
+            The output, the inner cell's new states, and the weights.
+        """
+        raise NotImplementedError
+
+    def build(self, inputs_shape, memory_shape):
+        """Build the inner cell, the score and the region."""
+        check_rank("inputs", inputs_shape, 2)
+        check_rank("memory", memory_shape, 3)
+        self.cell_width, query, _ = self.widths(inputs_shape[-1], memory_shape[-1])
+        self.query_shape = (None, 1, query)
+        if not self.cell.built:
+            self.cell.build((inputs_shape[0], self.cell_width))
+        if not self.score.built:
+            self.score.build(self.query_shape, memory_shape)
+        if not self.region.built:
+            self.region.build(self.query_shape)
+
+    def prepare(self, memory, memory_mask=None):
+        """Clear and project the memory, once for all steps that read it.
+
+        Args:
+            memory: Tensor `(B, Tk, Dm)`; a prepared one is returned as it is.
+            memory_mask: Boolean `(B, Tk)`, AND-ed with the mask Keras carries along.
+
+        Returns:
+            A `Memory`.
+
+        Raises:
+            ValueError: If the cell is not built yet, or if shapes do not fit.
+        """
+        if isinstance(memory, Memory):
+            return memory
+        if not self.built:
+            raise ValueError(
+                "A memory is prepared with the weights of a cell. Expected: a cell "
+                "that was built, by `build(inputs_shape, memory_shape)`, by a call, or "
+                f"by that of its AttentionRNN. Received: {self.name}, not built"
+            )
+        memory = ops.convert_to_tensor(memory)
+        check_rank("memory", memory.shape, 3)
+        mask = merged(memory, memory_mask, "memory_mask")  # (B, Tk)
+        self.score.check(self.query_shape, memory.shape)
+        values = cleared(ops.cast(memory, self.compute_dtype), mask)
+        return Memory(values, self.score.project_key(values), mask)
+
+    def initial_state(self, memory, given=None):
+        """The states before the first step.
+
+        Args:
+            memory: The memory, prepared or not.
+            given: States to start from: those of the inner cell, say the last ones of
+                an encoder, or all that a step or a run returned.
+
+        Returns:
+            A list of tensors. Where none is given they start at zero, and monotonic
+            attention at the first key.
+
+        Raises:
+            ValueError: If states are missing, or of another width.
+        """
+        values = memory.values if isinstance(memory, Memory) else memory
+        batch, length = ops.shape(values)[:2]
+        kinds = self._kinds(length)
+        if given is None and hasattr(self.cell, "get_initial_state"):
+            given = self.cell.get_initial_state(batch_size=batch)
+        given = [] if given is None else keras.tree.flatten(given)
+        if given:
+            self.check_states(given, values.shape[1], inner=True)
+        states = [
+            ops.cast(state, dtype)
+            for state, (_, dtype) in zip(given, kinds, strict=False)
+        ]
+        for width, dtype in kinds[len(given) :]:
+            states.append(ops.zeros((batch, width), dtype))
+        if self.normalizer.remembers and len(given) < len(kinds):
+            first = ops.arange(length) == 0  # (Tk,)
+            states[-2] = states[-2] + ops.cast(first, states[-2].dtype)
+        return states
+
+    def _kinds(self, length):
+        """Width and dtype of each state."""
+        sizes = keras.tree.flatten(self.cell.state_size)
+        kinds = [(size, self.cell.compute_dtype) for size in sizes]
+        if self.feeding:
+            kinds.append((self.feeding, self.compute_dtype))
+        if self.normalizer.remembers:
+            double = self.compute_dtype == "float64"
+            kinds.append((length, "float64" if double else "float32"))
+        return [*kinds, (1, "int32")]
+
+    def check_states(self, states, length, inner=False):
+        """Raise a `ValueError` where states are missing, or of another width.
+
+        Args:
+            states: The states, a flat list.
+            length: Length of the memory, `None` if it is free.
+            inner: Whether those of the inner cell will do.
+        """
+        widths = [width for width, _ in self._kinds(length)]
+        few = len(keras.tree.flatten(self.cell.state_size))
+        counts = (few, len(widths)) if inner else (len(widths),)
+        fits = len(states) in counts and all(
+            len(state.shape) == 2
+            and (None in (state.shape[1], w) or state.shape[1] == w)
+            for state, w in zip(states, widths, strict=False)
+        )
+        if not fits:
+            alone = f", or the first {few} of them" if inner else ""
+            raise ValueError(
+                f"States have shapes (batch, width) with the widths {widths}{alone}. "
+                f"Received: shapes {[tuple(state.shape) for state in states]}"
+            )
+
+    def run_cell(self, inputs, inner, training):
+        """A step of the inner cell: its output and its new states, a flat list."""
+        structure = _plain(self.cell.state_size)
+        structure = structure if isinstance(structure, list) else [structure]
+        states = keras.tree.pack_sequence_as(structure, inner)
+        output, states = self.cell(inputs, states, training=training)
+        states = keras.tree.flatten(states)
+        inner = [ops.cast(state, self.cell.compute_dtype) for state in states]
+        return ops.cast(output, self.compute_dtype), inner
+
+    def call(
+        self,
+        inputs,
+        states,
+        memory,
+        memory_mask=None,
+        drawn=None,
+        return_attention_scores=False,
+        training=None,
+    ):
+        """Take a step; see the class."""
+        memory = self.prepare(memory, memory_mask)
+        states = keras.tree.flatten(states)
+        check_rank("inputs", inputs.shape, 2)
+        self.check_states(states, memory.values.shape[1])
+        batch, length = ops.shape(memory.values)[:2]
+        if drawn is None:
+            drawn = self.normalizer.draw((batch, 1, length), training)
+        *states, steps = states
+        if self.normalizer.remembers:
+            drawn = (*drawn, ops.expand_dims(states.pop(), 1))  # (B, 1, Tk)
+        fed = states.pop() if self.feeding else None
+
+        def read(query):
+            context, weights = attend(
+                ops.expand_dims(query, 1),  # (B, 1, Dq)
+                memory.keys,
+                memory.values,
+                score=self.score,
+                region=self.region,
+                normalizer=self.normalizer,
+                key_mask=memory.mask,
+                drawn=drawn,
+                start=steps,  # (B, 1)
+                key_is_projected=True,
+                compile="never",  # one query is too little for a kernel of its own
+            )
+            return context[:, 0], weights[:, 0]
+
+        inputs = ops.cast(inputs, self.compute_dtype)
+        output, inner, weights = self.advance(inputs, states, fed, read, training)
+        states = list(inner)
+        if self.feeding:
+            states.append(output)
+        if self.normalizer.remembers:
+            states.append(weights)
+        states.append(steps + 1)
+        if return_attention_scores:
+            return output, states, ops.cast(weights, self.compute_dtype)
+        return output, states
+
+    def compute_mask(self, inputs, previous_mask):
+        """None: a step has no positions."""
+        return None
+
+    def compute_output_spec(
+        self,
+        inputs,
+        states,
+        memory,
+        memory_mask=None,
+        drawn=None,
+        return_attention_scores=False,
+        training=None,
+    ):
+        """What `call` returns, for every flag."""
+        check_rank("inputs", inputs.shape, 2)
+        check_rank("memory", memory.shape, 3)
+        check_mask(memory, memory_mask, "memory_mask")
+        batch, (_, length, width) = inputs.shape[0], memory.shape
+        self.check_states(keras.tree.flatten(states), length)
+        output = self.widths(inputs.shape[1], width)[2]
+        output = keras.KerasTensor((batch, output), dtype=self.compute_dtype)
+        states = self.state_spec(batch, length)
+        if not return_attention_scores:
+            return output, states
+        weights = keras.KerasTensor((batch, length), dtype=self.compute_dtype)
+        return output, states, weights
+
+    def state_spec(self, batch, length):
+        """The states of a batch and of a memory's length, as symbolic tensors."""
+        return [
+            keras.KerasTensor((batch, width), dtype=dtype)
+            for width, dtype in self._kinds(length)
+        ]
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "score": scores.serialize(self.score),
+            "region": regions.serialize(self.region),
+            "normalizer": normalizers.serialize(self.normalizer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer that `get_config` described."""
+        cell = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**{**config, "cell": cell})
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class BahdanauCell(AttentionCell):
+    """The state before asks: `c_i = attend(s_i-1)`, `s_i = cell([x_i; c_i], s_i-1)`.
+
+    Where the inner cell has several states, the first of its top layer asks. The output
+    is the cell's output joined with the context, `[s_i; c_i]`, `(B, units + Dm)`: what
+    the paper's deep output reads is the state, the word before and the context, and of
+    the first two `s_i` is made.
+
+    Arguments, call arguments and what is returned: see `kattn.layers.AttentionCell`.
+
+    Example:
+        >>> cell = kattn.layers.BahdanauCell(keras.layers.GRUCell(8))
+        >>> cell.build((2, 4), (2, 5, 6))
+        >>> memory = cell.prepare(np.ones((2, 5, 6)))
+        >>> states = cell.initial_state(memory)
+        >>> output, states = cell(np.ones((2, 4)), states, memory)
+        >>> output.shape, [tuple(state.shape) for state in states]
+        (TensorShape([2, 14]), [(2, 8), (2, 1)])
+
+    Reference:
+        Bahdanau et al. 2015, arXiv:1409.0473, section 3.1 and appendix A.2.2.
+    """
+
+    def widths(self, inputs_width, memory_width):
+        """`D + Dm`, the state's, `units + Dm`."""
+        query = keras.tree.flatten(self.cell.state_size)[_below_top(self.cell)]
+        output = _output_width(self.cell) + memory_width
+        return inputs_width + memory_width, query, output
+
+    def advance(self, inputs, inner, fed, read, training):
+        """Read, then run the inner cell."""
+        context, weights = read(inner[_below_top(self.cell)])
+        joined = ops.concatenate([inputs, context], axis=-1)  # (B, D + Dm)
+        output, inner = self.run_cell(joined, inner, training)
+        return ops.concatenate([output, context], axis=-1), inner, weights
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class LuongCell(AttentionCell):
+    """The new state asks: `h_t = cell(x_t)`, `c_t = attend(h_t)`.
+
+    The output is the attentional vector `a_t = tanh(W_c [c_t; h_t])`, `(B, units)`.
+    With input feeding the cell reads `[x_t; a_{t-1}]`, and so knows what was read.
+
+    Args:
+        cell: A recurrent cell, as for `kattn.layers.AttentionCell`.
+        units: Width of the attentional vector; that of the cell's output if `None`.
+        input_feeding: Whether the next step takes the attentional vector as an input.
+        score: How similar is a key to the query, as for `kattn.layers.Attention`.
+        region: Which keys may be seen, likewise; `"local_m"` and `"local_p"` are the
+            paper's.
+        normalizer: How energies become weights, likewise.
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Call arguments and what is returned: see `kattn.layers.AttentionCell`.
+
+    Raises:
+        TypeError: If `cell` is no recurrent cell.
+        ValueError: For an unknown name, units below 1, or for tensors or states that do
+            not fit.
+
+    Example:
+        >>> cell = kattn.layers.LuongCell(keras.layers.GRUCell(8), region="local_p")
+        >>> cell.build((2, 4), (2, 5, 6))
+        >>> memory = cell.prepare(np.ones((2, 5, 6)))
+        >>> states = cell.initial_state(memory)
+        >>> output, states = cell(np.ones((2, 4)), states, memory)
+        >>> output.shape, [tuple(state.shape) for state in states]
+        (TensorShape([2, 8]), [(2, 8), (2, 8), (2, 1)])
+
+    Reference:
+        Luong et al. 2015, arXiv:1508.04025, section 3.
+    """
+
+    def __init__(
+        self,
+        cell,
+        units=None,
+        input_feeding=True,
+        score="general",
+        region="global",
+        normalizer="softmax",
+        **kwargs,
+    ):
+        super().__init__(cell, score, region, normalizer, **kwargs)
+        if units is not None and units < 1:
+            raise ValueError(f"units is at least 1, or None. Received: units={units!r}")
+        self.units = units
+        self.input_feeding = input_feeding
+
+    @property
+    def feeding(self):
+        """Width of the attentional vector, where it is fed."""
+        return self.widths(0, 0)[2] if self.input_feeding else 0
+
+    def widths(self, inputs_width, memory_width):
+        """`D`, or `D + units` with input feeding; the cell's; `units`."""
+        query = _output_width(self.cell)
+        output = self.units or query
+        return inputs_width + output * self.input_feeding, query, output
+
+    def build(self, inputs_shape, memory_shape):
+        """Make W_c as well."""
+        super().build(inputs_shape, memory_shape)
+        _, query, output = self.widths(inputs_shape[-1], memory_shape[-1])
+        self.output_dense = keras.layers.Dense(
+            output, "tanh", use_bias=False, dtype=self.dtype_policy, name="output"
+        )
+        self.output_dense.build((inputs_shape[0], memory_shape[-1] + query))
+
+    def advance(self, inputs, inner, fed, read, training):
+        """Run the inner cell, then read."""
+        if self.input_feeding:
+            inputs = ops.concatenate([inputs, fed], axis=-1)  # (B, D + units)
+        hidden, inner = self.run_cell(inputs, inner, training)
+        context, weights = read(hidden)
+        output = self.output_dense(ops.concatenate([context, hidden], axis=-1))
+        return output, inner, weights
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = {"units": self.units, "input_feeding": self.input_feeding}
+        return {**super().get_config(), **config}
+
+
+def check_rank(name, shape, rank):
+    """Raise a `ValueError` where a tensor has more or fewer axes than it should."""
+    if len(shape) != rank:
+        axes = "batch, width" if rank == 2 else "batch, length, width"
+        raise ValueError(
+            f"Expected: {name} of shape ({axes}). Received: shape {tuple(shape)}"
+        )
+
+
+def _plain(size):
+    """A `state_size` in plain lists."""
+    return [_plain(x) for x in size] if isinstance(size, list | tuple) else size
+
+
+def _below_top(cell):
+    """How many states come before those of the top cell of a stack."""
+    cells = getattr(cell, "cells", None)
+    if not cells:
+        return 0
+    below = keras.tree.flatten([_plain(lower.state_size) for lower in cells[:-1]])
+    return len(below) + _below_top(cells[-1])
+
+
+def _output_width(cell):
+    """Of a cell that does not say it: its output is its top layer's first state."""
+    width = getattr(cell, "output_size", None)
+    return width or keras.tree.flatten(cell.state_size)[_below_top(cell)]

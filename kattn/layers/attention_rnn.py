@@ -1,0 +1,231 @@
+"""Dynamic attention over a whole sequence: a decoder that reads as it writes."""
+
+import keras
+from keras import ops
+
+from kattn.attend import cleared
+from kattn.layers.attention_cell import AttentionCell, check_rank
+from kattn.layers.masking import check_mask, merged
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class AttentionRNN(keras.layers.Layer):
+    """Runs an attention cell over a sequence: a new query, and weights, at every step.
+
+    Step by step with the cell itself, the answers are the same; `layer.cell` is the way
+    to write a text whose next word depends on the last one written.
+
+    Args:
+        cell: A `kattn.layers.BahdanauCell`, a `LuongCell`, or another `AttentionCell`.
+        return_state: Whether to return the last states as well.
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor `(B, T, D)`, what is fed step by step: in training the words
+            before those that are to be written.
+        memory: Tensor `(B, Tk, Dm)`, the text that is read.
+        initial_state: States to start from: those of the cell's inner cell, say the
+            last ones of an encoder, or all that another run returned.
+        mask: Boolean `(B, T)`. A masked step is none: it leaves the states as they are
+            and gives zeros.
+        memory_mask: Boolean `(B, Tk)`. Masks that Keras carries along with a tensor are
+            honoured too, AND-ed with these.
+        return_attention_scores: Whether to return the weights as well.
+        training: Whether this is training, for the inner cell and the normalizer.
+
+    Returns:
+        The cell's outputs `(B, T, units)`; with `return_attention_scores=True` then the
+        weights `(B, T, Tk)`; with `return_state=True` then each of the states.
+
+    Raises:
+        TypeError: If `cell` is no `AttentionCell`.
+        ValueError: For tensors, states or masks whose shapes do not fit.
+
+    Example:
+        >>> cell = kattn.layers.BahdanauCell(keras.layers.GRUCell(8))
+        >>> decoder = kattn.layers.AttentionRNN(cell)
+        >>> words, text = np.ones((2, 3, 4)), np.ones((2, 5, 6))
+        >>> outputs, weights = decoder(words, text, return_attention_scores=True)
+        >>> outputs.shape, weights.shape
+        (TensorShape([2, 3, 14]), TensorShape([2, 3, 5]))
+
+    Reference:
+        Bahdanau et al. 2015, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025;
+        monotonic: Raffel et al. 2017, arXiv:1704.00784.
+    """
+
+    def __init__(self, cell, return_state=False, **kwargs):
+        # States have dtypes of their own.
+        super().__init__(autocast=False, **kwargs)
+        if not isinstance(cell, AttentionCell):
+            raise TypeError(
+                "cell is a kattn.layers.AttentionCell, say BahdanauCell or LuongCell "
+                f"of a recurrent cell. Received: {cell!r}"
+            )
+        self.cell = cell
+        self.return_state = return_state
+
+    def build(self, inputs_shape, memory_shape):
+        """Build the cell for one step."""
+        check_rank("inputs", inputs_shape, 3)
+        if not self.cell.built:
+            self.cell.build((inputs_shape[0], inputs_shape[2]), memory_shape)
+
+    def call(
+        self,
+        inputs,
+        memory,
+        initial_state=None,
+        mask=None,
+        memory_mask=None,
+        return_attention_scores=False,
+        training=None,
+    ):
+        """Run the cell; see the class."""
+        _check(inputs, memory, mask, memory_mask)
+        mask = merged(inputs, mask)  # (B, T)
+        inputs = cleared(ops.cast(inputs, self.compute_dtype), mask)
+        memory = self.cell.prepare(memory, memory_mask)
+        states = self.cell.initial_state(memory, initial_state)
+        batch, steps = ops.shape(inputs)[:2]
+        length = ops.shape(memory.values)[1]
+
+        # Nothing may be drawn within a loop: chance comes in with the inputs.
+        self._draw_dropout(batch, states, training)
+        drawn = self.cell.normalizer.draw((batch, steps, length), training)
+        each = {"inputs": inputs}
+        if mask is not None:
+            each["live"] = ops.expand_dims(mask, -1)  # (B, T, 1)
+        if drawn and drawn[0] is not None:
+            each["noise"] = ops.expand_dims(drawn[0], 2)  # (B, T, 1, Tk)
+        each = {name: ops.swapaxes(x, 0, 1) for name, x in each.items()}
+
+        # On TensorFlow, what a step hands on and what it leaves behind must be alike.
+        width = self.cell.widths(inputs.shape[-1], memory.values.shape[-1])[2]
+        start = [
+            ops.zeros((batch, width), self.cell.compute_dtype),  # output
+            ops.zeros((batch, length), self.cell.compute_dtype),  # weights
+            *states,
+        ]
+        hard = self.cell.normalizer if _samples(self.cell, training) else None
+        if hard:
+            start += [ops.zeros((batch, 1), "float32")] * 2  # log p(sample), entropy
+
+        def step(before, now):
+            output, after, weights = self.cell(
+                now["inputs"],
+                before[2 : 2 + len(states)],
+                memory,
+                drawn=(now.get("noise"), *drawn[1:]) if drawn else (),
+                return_attention_scores=True,
+                training=training,
+            )
+            after = [output, weights, *after]
+            if hard:
+                pairs = zip(before[-2:], hard.sampled.pop(), strict=True)
+                after += [sum + ops.expand_dims(x, -1) for sum, x in pairs]
+            if mask is not None:
+                pairs = zip(after, before, strict=True)
+                after = [ops.where(now["live"], new, old) for new, old in pairs]
+            return after, after
+
+        end, history = ops.scan(step, start, each)
+        if hard:
+            hard.sampled.append(tuple(sum[:, 0] for sum in end[-2:]))
+        self._forget_dropout()
+        outputs, weights = (
+            cleared(ops.cast(ops.swapaxes(x, 0, 1), self.compute_dtype), mask)
+            for x in history[:2]
+        )
+        results = [outputs]
+        if return_attention_scores:
+            results.append(weights)
+        if self.return_state:
+            results += end[2 : 2 + len(states)]
+        return tuple(results) if len(results) > 1 else outputs
+
+    def _draw_dropout(self, batch, states, training):
+        """Have the inner cells draw their dropout, which they keep for all steps."""
+        self._forget_dropout()
+        if training and self._dropping():
+            inputs = ops.zeros((batch, self.cell.cell_width), self.cell.compute_dtype)
+            inner = states[: len(keras.tree.flatten(self.cell.cell.state_size))]
+            self.cell.run_cell(inputs, inner, training)
+
+    def _forget_dropout(self):
+        for cell in self._dropping():
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+
+    def _dropping(self):
+        """The cells that drop something."""
+        cells = self.cell._flatten_layers()
+        return [cell for cell in cells if hasattr(cell, "reset_dropout_mask")]
+
+    def compute_mask(self, inputs, previous_mask):
+        """The outputs have the inputs' positions, and so the inputs' mask."""
+        if previous_mask is None or isinstance(inputs, keras.KerasTensor):
+            return previous_mask
+        # Where a mask is given, Keras shows it alone, without the one carried.
+        return merged(inputs, previous_mask)
+
+    def compute_output_spec(
+        self,
+        inputs,
+        memory,
+        initial_state=None,
+        mask=None,
+        memory_mask=None,
+        return_attention_scores=False,
+        training=None,
+    ):
+        """What `call` returns, for every flag."""
+        _check(inputs, memory, mask, memory_mask)
+        batch, steps, width = inputs.shape
+        _, length, memory_width = memory.shape
+        if initial_state is not None:
+            given = keras.tree.flatten(initial_state)
+            self.cell.check_states(given, length, inner=True)
+        width = self.cell.widths(width, memory_width)[2]
+        results = [keras.KerasTensor((batch, steps, width), dtype=self.compute_dtype)]
+        if return_attention_scores:
+            shape = (batch, steps, length)
+            results.append(keras.KerasTensor(shape, dtype=self.compute_dtype))
+        if self.return_state:
+            results += self.cell.state_spec(batch, length)
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "return_state": self.return_state,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer that `get_config` described."""
+        cell = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**{**config, "cell": cell})
+
+
+def _samples(cell, training):
+    """Whether hard attention will tell a `kattn.losses.Reinforce` what it drew."""
+    return training and getattr(cell.normalizer, "estimator", None) == "reinforce"
+
+
+def _check(inputs, memory, mask, memory_mask):
+    """Raise where shapes do not fit, symbolic or not."""
+    check_rank("inputs", inputs.shape, 3)
+    check_rank("memory", memory.shape, 3)
+    check_mask(inputs, mask)
+    check_mask(memory, memory_mask, "memory_mask")
+    if (
+        None not in (inputs.shape[0], memory.shape[0])
+        and inputs.shape[0] != memory.shape[0]
+    ):
+        raise ValueError(
+            "Inputs and memory have the same batch. Received: inputs of shape "
+            f"{tuple(inputs.shape)}, memory of shape {tuple(memory.shape)}"
+        )
