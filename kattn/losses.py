@@ -103,8 +103,10 @@ def _lesson(hard, losses, sampled):
     # The average started at 0: what is missing is made up for.
     baseline = average / (1 - ops.power(_MEMORY, hard.losses_seen))
     lesson = 0.0
-    for log_p, entropy in sampled:
-        log_p, entropy = (ops.cast(x, "float32") for x in (log_p, entropy))
+    for terms in sampled:
+        # A hierarchy reads the sentences of an example one by one: `(B * S,)`.
+        terms = (ops.reshape(x, (ops.shape(losses)[0], -1)) for x in terms)
+        log_p, entropy = (ops.sum(ops.cast(x, "float32"), axis=-1) for x in terms)
         gain = (losses - baseline) * log_p - hard.entropy_bonus * entropy
         lesson = lesson + gain - ops.stop_gradient(gain)
     return lesson

@@ -7,6 +7,7 @@ Classification. NAACL 2016.
 import keras
 import keras_hub
 
+from kattn import normalizers
 from kattn.layers import AttentionPooling, Hierarchical
 from kattn.models.presets import Presets
 from kattn.models.text_classifier import TextClassifier
@@ -33,6 +34,7 @@ class AttentiveEncoder(keras.layers.Layer):
     Args:
         units: Width of the GRU in each direction.
         attention_units: Width of the attention's hidden representation.
+        normalizer: How energies become weights, as for `AttentionPooling`.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
@@ -44,7 +46,7 @@ class AttentiveEncoder(keras.layers.Layer):
         `(B, 2 * units)`, and the weights `(B, T)` where asked.
     """
 
-    def __init__(self, units, attention_units, **kwargs):
+    def __init__(self, units, attention_units, normalizer="softmax", **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.attention_units = attention_units
@@ -59,7 +61,10 @@ class AttentiveEncoder(keras.layers.Layer):
             name="recurrent",
         )
         self.pooling = AttentionPooling(
-            attention_units, dtype=self.dtype_policy, name="pooling"
+            attention_units,
+            normalizer=normalizer,
+            dtype=self.dtype_policy,
+            name="pooling",
         )
 
     def build(self, input_shape):
@@ -92,6 +97,7 @@ class AttentiveEncoder(keras.layers.Layer):
             **super().get_config(),
             "units": self.units,
             "attention_units": self.attention_units,
+            "normalizer": normalizers.serialize(self.pooling.normalizer),
         }
 
 
@@ -112,6 +118,9 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         attention_units: Width of the attention's hidden representation, likewise.
         dropout: Fraction of the words, and of the sentences, whose vectors are dropped
             in training.
+        normalizer: How energies become weights, at both levels: a name (`"softmax"`,
+            `"sparsemax"`, `"entmax15"`, `"hard"`), a `kattn.normalizers.Normalizer` or
+            its config.
         dtype: Precision policy of the layers.
         **kwargs: `name` and `trainable`.
 
@@ -132,10 +141,12 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         units=50,
         attention_units=100,
         dropout=0.0,
+        normalizer="softmax",
         dtype=None,
         **kwargs,
     ):
         # === Layers ===
+        normalizer = normalizers.get(normalizer)
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
@@ -145,7 +156,7 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
             dropout, (None, None, None, 1), dtype=dtype, name="word_dropout"
         )
         self.word_encoder = Hierarchical(
-            AttentiveEncoder(units, attention_units, dtype=dtype),
+            AttentiveEncoder(units, attention_units, normalizer, dtype=dtype),
             dtype=dtype,
             name="word_encoder",
         )
@@ -155,7 +166,7 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         # A document is a sequence of sentences as a sentence is one of words: the same
         # layer, folded over batches of one sequence, guards the empty document.
         self.sentence_encoder = Hierarchical(
-            AttentiveEncoder(units, attention_units, dtype=dtype),
+            AttentiveEncoder(units, attention_units, normalizer, dtype=dtype),
             dtype=dtype,
             name="sentence_encoder",
         )
@@ -189,6 +200,7 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         self.units = units
         self.attention_units = attention_units
         self.dropout = dropout
+        self.normalizer = normalizer
 
     def attention_model(self):
         """The same layers and weights, with the attention as outputs.
@@ -210,6 +222,7 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
             "units": self.units,
             "attention_units": self.attention_units,
             "dropout": self.dropout,
+            "normalizer": normalizers.serialize(self.normalizer),
         }
 
 
