@@ -1,5 +1,6 @@
 """Dynamic attention, one step: a recurrent cell that asks anew at every step."""
 
+import copy
 import typing
 
 import keras
@@ -258,7 +259,11 @@ class AttentionCell(keras.layers.Layer):
                 key_is_projected=True,
                 compile="never",  # one query is too little for a kernel of its own
             )
-            return context[:, 0], weights[:, 0]
+            width = memory.values.shape[-1]
+            return (
+                ops.reshape(context, (batch, width)),
+                ops.reshape(weights, (batch, length)),
+            )
 
         inputs = ops.cast(inputs, self.compute_dtype)
         output, inner, weights = self.advance(inputs, states, fed, read, training)
@@ -320,134 +325,9 @@ class AttentionCell(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """The layer that `get_config` described."""
-        cell = keras.saving.deserialize_keras_object(config["cell"])
+        # A copy, since Keras empties the config of stacked cells.
+        cell = keras.saving.deserialize_keras_object(copy.deepcopy(config["cell"]))
         return cls(**{**config, "cell": cell})
-
-
-@keras.saving.register_keras_serializable(package="kattn")
-class BahdanauCell(AttentionCell):
-    """The state before asks: `c_i = attend(s_i-1)`, `s_i = cell([x_i; c_i], s_i-1)`.
-
-    Where the inner cell has several states, the first of its top layer asks. The output
-    is the cell's output joined with the context, `[s_i; c_i]`, `(B, units + Dm)`: what
-    the paper's deep output reads is the state, the word before and the context, and of
-    the first two `s_i` is made.
-
-    Arguments, call arguments and what is returned: see `kattn.layers.AttentionCell`.
-
-    Example:
-        >>> cell = kattn.layers.BahdanauCell(keras.layers.GRUCell(8))
-        >>> cell.build((2, 4), (2, 5, 6))
-        >>> memory = cell.prepare(np.ones((2, 5, 6)))
-        >>> states = cell.initial_state(memory)
-        >>> output, states = cell(np.ones((2, 4)), states, memory)
-        >>> output.shape, [tuple(state.shape) for state in states]
-        (TensorShape([2, 14]), [(2, 8), (2, 1)])
-
-    Reference:
-        Bahdanau et al. 2015, arXiv:1409.0473, section 3.1 and appendix A.2.2.
-    """
-
-    def widths(self, inputs_width, memory_width):
-        """`D + Dm`, the state's, `units + Dm`."""
-        query = keras.tree.flatten(self.cell.state_size)[_below_top(self.cell)]
-        output = _output_width(self.cell) + memory_width
-        return inputs_width + memory_width, query, output
-
-    def advance(self, inputs, inner, fed, read, training):
-        """Read, then run the inner cell."""
-        context, weights = read(inner[_below_top(self.cell)])
-        joined = ops.concatenate([inputs, context], axis=-1)  # (B, D + Dm)
-        output, inner = self.run_cell(joined, inner, training)
-        return ops.concatenate([output, context], axis=-1), inner, weights
-
-
-@keras.saving.register_keras_serializable(package="kattn")
-class LuongCell(AttentionCell):
-    """The new state asks: `h_t = cell(x_t)`, `c_t = attend(h_t)`.
-
-    The output is the attentional vector `a_t = tanh(W_c [c_t; h_t])`, `(B, units)`.
-    With input feeding the cell reads `[x_t; a_{t-1}]`, and so knows what was read.
-
-    Args:
-        cell: A recurrent cell, as for `kattn.layers.AttentionCell`.
-        units: Width of the attentional vector; that of the cell's output if `None`.
-        input_feeding: Whether the next step takes the attentional vector as an input.
-        score: How similar is a key to the query, as for `kattn.layers.Attention`.
-        region: Which keys may be seen, likewise; `"local_m"` and `"local_p"` are the
-            paper's.
-        normalizer: How energies become weights, likewise.
-        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
-
-    Call arguments and what is returned: see `kattn.layers.AttentionCell`.
-
-    Raises:
-        TypeError: If `cell` is no recurrent cell.
-        ValueError: For an unknown name, units below 1, or for tensors or states that do
-            not fit.
-
-    Example:
-        >>> cell = kattn.layers.LuongCell(keras.layers.GRUCell(8), region="local_p")
-        >>> cell.build((2, 4), (2, 5, 6))
-        >>> memory = cell.prepare(np.ones((2, 5, 6)))
-        >>> states = cell.initial_state(memory)
-        >>> output, states = cell(np.ones((2, 4)), states, memory)
-        >>> output.shape, [tuple(state.shape) for state in states]
-        (TensorShape([2, 8]), [(2, 8), (2, 8), (2, 1)])
-
-    Reference:
-        Luong et al. 2015, arXiv:1508.04025, section 3.
-    """
-
-    def __init__(
-        self,
-        cell,
-        units=None,
-        input_feeding=True,
-        score="general",
-        region="global",
-        normalizer="softmax",
-        **kwargs,
-    ):
-        super().__init__(cell, score, region, normalizer, **kwargs)
-        if units is not None and units < 1:
-            raise ValueError(f"units is at least 1, or None. Received: units={units!r}")
-        self.units = units
-        self.input_feeding = input_feeding
-
-    @property
-    def feeding(self):
-        """Width of the attentional vector, where it is fed."""
-        return self.widths(0, 0)[2] if self.input_feeding else 0
-
-    def widths(self, inputs_width, memory_width):
-        """`D`, or `D + units` with input feeding; the cell's; `units`."""
-        query = _output_width(self.cell)
-        output = self.units or query
-        return inputs_width + output * self.input_feeding, query, output
-
-    def build(self, inputs_shape, memory_shape):
-        """Make W_c as well."""
-        super().build(inputs_shape, memory_shape)
-        _, query, output = self.widths(inputs_shape[-1], memory_shape[-1])
-        self.output_dense = keras.layers.Dense(
-            output, "tanh", use_bias=False, dtype=self.dtype_policy, name="output"
-        )
-        self.output_dense.build((inputs_shape[0], memory_shape[-1] + query))
-
-    def advance(self, inputs, inner, fed, read, training):
-        """Run the inner cell, then read."""
-        if self.input_feeding:
-            inputs = ops.concatenate([inputs, fed], axis=-1)  # (B, D + units)
-        hidden, inner = self.run_cell(inputs, inner, training)
-        context, weights = read(hidden)
-        output = self.output_dense(ops.concatenate([context, hidden], axis=-1))
-        return output, inner, weights
-
-    def get_config(self):
-        """The constructor's arguments."""
-        config = {"units": self.units, "input_feeding": self.input_feeding}
-        return {**super().get_config(), **config}
 
 
 def check_rank(name, shape, rank):
@@ -464,16 +344,16 @@ def _plain(size):
     return [_plain(x) for x in size] if isinstance(size, list | tuple) else size
 
 
-def _below_top(cell):
+def below_top(cell):
     """How many states come before those of the top cell of a stack."""
     cells = getattr(cell, "cells", None)
     if not cells:
         return 0
     below = keras.tree.flatten([_plain(lower.state_size) for lower in cells[:-1]])
-    return len(below) + _below_top(cells[-1])
+    return len(below) + below_top(cells[-1])
 
 
-def _output_width(cell):
+def output_width(cell):
     """Of a cell that does not say it: its output is its top layer's first state."""
     width = getattr(cell, "output_size", None)
-    return width or keras.tree.flatten(cell.state_size)[_below_top(cell)]
+    return width or keras.tree.flatten(cell.state_size)[below_top(cell)]

@@ -6,6 +6,7 @@ from keras import ops
 from kattn.attend import cleared
 from kattn.layers.attention_cell import AttentionCell, check_rank
 from kattn.layers.masking import check_mask, merged
+from kattn.pairwise import wide
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -64,6 +65,9 @@ class AttentionRNN(keras.layers.Layer):
             )
         self.cell = cell
         self.return_state = return_state
+        # Keras's scan does not tell TensorFlow how many steps there are at most, and
+        # without that XLA finds no gradient: "auto" runs such a model plain.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def build(self, inputs_shape, memory_shape):
         """Build the cell for one step."""
@@ -87,70 +91,71 @@ class AttentionRNN(keras.layers.Layer):
         inputs = cleared(ops.cast(inputs, self.compute_dtype), mask)
         memory = self.cell.prepare(memory, memory_mask)
         states = self.cell.initial_state(memory, initial_state)
-        batch, steps = ops.shape(inputs)[:2]
+        outputs, weights, states = self._run(inputs, states, memory, mask, training)
+        results = [cleared(ops.cast(outputs, self.compute_dtype), mask)]
+        if return_attention_scores:
+            results.append(cleared(ops.cast(weights, self.compute_dtype), mask))
+        if self.return_state:
+            results += states
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def _run(self, inputs, states, memory, mask, training):
+        """Outputs and weights of all steps, and the last states."""
+        batch, steps, width = ops.shape(inputs)
         length = ops.shape(memory.values)[1]
-
-        # Nothing may be drawn within a loop: chance comes in with the inputs.
-        self._draw_dropout(batch, states, training)
+        # Nothing may be drawn within a loop: chance comes in with the inputs. All that
+        # comes in is one tensor, as several of a free length fail in Keras 3.15's scan.
+        self._draw_dropout(batch, states)
         drawn = self.cell.normalizer.draw((batch, steps, length), training)
-        each = {"inputs": inputs}
-        if mask is not None:
-            each["live"] = ops.expand_dims(mask, -1)  # (B, T, 1)
-        if drawn and drawn[0] is not None:
-            each["noise"] = ops.expand_dims(drawn[0], 2)  # (B, T, 1, Tk)
-        each = {name: ops.swapaxes(x, 0, 1) for name, x in each.items()}
-
-        # On TensorFlow, what a step hands on and what it leaves behind must be alike.
-        width = self.cell.widths(inputs.shape[-1], memory.values.shape[-1])[2]
-        start = [
-            ops.zeros((batch, width), self.cell.compute_dtype),  # output
-            ops.zeros((batch, length), self.cell.compute_dtype),  # weights
-            *states,
-        ]
+        noise = [x for x in drawn[:1] if x is not None]  # (B, T, Tk)
+        live = ops.ones((batch, steps)) if mask is None else mask
+        columns = [wide(inputs), ops.expand_dims(live, -1), *noise]
+        columns = [ops.cast(x, columns[0].dtype) for x in columns]
         hard = self.cell.normalizer if _samples(self.cell, training) else None
-        if hard:
-            start += [ops.zeros((batch, 1), "float32")] * 2  # log p(sample), entropy
 
         def step(before, now):
+            chance = now[:, None, width + 1 :] if noise else None  # (B, 1, Tk)
             output, after, weights = self.cell(
-                now["inputs"],
+                ops.cast(now[:, :width], self.compute_dtype),
                 before[2 : 2 + len(states)],
                 memory,
-                drawn=(now.get("noise"), *drawn[1:]) if drawn else (),
+                drawn=(chance, *drawn[1:]) if drawn else (),
                 return_attention_scores=True,
                 training=training,
             )
             after = [output, weights, *after]
             if hard:
                 pairs = zip(before[-2:], hard.sampled.pop(), strict=True)
-                after += [sum + ops.expand_dims(x, -1) for sum, x in pairs]
+                after += [total + ops.expand_dims(new, -1) for total, new in pairs]
             if mask is not None:
+                live = now[:, width : width + 1] > 0  # (B, 1)
                 pairs = zip(after, before, strict=True)
-                after = [ops.where(now["live"], new, old) for new, old in pairs]
+                after = [ops.where(live, new, old) for new, old in pairs]
+            # On TensorFlow, what is handed on and what is left behind must be alike.
             return after, after
 
-        end, history = ops.scan(step, start, each)
+        output = self.cell.widths(width, memory.values.shape[-1])[2]
+        start = [
+            ops.zeros((batch, x), self.cell.compute_dtype) for x in (output, length)
+        ]
+        start += states
         if hard:
-            hard.sampled.append(tuple(sum[:, 0] for sum in end[-2:]))
+            start += [ops.zeros((batch, 1), "float32")] * 2  # log p(sample), entropy
+        columns = ops.concatenate(columns, axis=-1)
+        end, history = ops.scan(step, start, ops.swapaxes(columns, 0, 1))
         self._forget_dropout()
-        outputs, weights = (
-            cleared(ops.cast(ops.swapaxes(x, 0, 1), self.compute_dtype), mask)
-            for x in history[:2]
-        )
-        results = [outputs]
-        if return_attention_scores:
-            results.append(weights)
-        if self.return_state:
-            results += end[2 : 2 + len(states)]
-        return tuple(results) if len(results) > 1 else outputs
+        if hard:
+            hard.sampled.append(tuple(total[:, 0] for total in end[-2:]))
+        outputs, weights = (ops.swapaxes(x, 0, 1) for x in history[:2])
+        return outputs, weights, end[2 : 2 + len(states)]
 
-    def _draw_dropout(self, batch, states, training):
+    def _draw_dropout(self, batch, states):
         """Have the inner cells draw their dropout, which they keep for all steps."""
         self._forget_dropout()
-        if training and self._dropping():
+        if self._dropping():  # in inference too: Keras's SimpleRNNCell draws always
             inputs = ops.zeros((batch, self.cell.cell_width), self.cell.compute_dtype)
             inner = states[: len(keras.tree.flatten(self.cell.cell.state_size))]
-            self.cell.run_cell(inputs, inner, training)
+            self.cell.run_cell(inputs, inner, training=True)
 
     def _forget_dropout(self):
         for cell in self._dropping():
@@ -158,9 +163,13 @@ class AttentionRNN(keras.layers.Layer):
             cell.reset_recurrent_dropout_mask()
 
     def _dropping(self):
-        """The cells that drop something."""
-        cells = self.cell._flatten_layers()
-        return [cell for cell in cells if hasattr(cell, "reset_dropout_mask")]
+        """The inner cells that drop something."""
+        return [
+            cell
+            for cell in self.cell._flatten_layers()
+            if hasattr(cell, "reset_dropout_mask")
+            and (cell.dropout or cell.recurrent_dropout)
+        ]
 
     def compute_mask(self, inputs, previous_mask):
         """The outputs have the inputs' positions, and so the inputs' mask."""
