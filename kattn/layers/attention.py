@@ -5,6 +5,7 @@ from keras import ops
 
 from kattn import normalizers, regions, scores
 from kattn.attend import attend, check_shapes
+from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 
 
@@ -71,6 +72,7 @@ class Attention(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
+        check_flags(kwargs)
         super().__init__(**kwargs)
         if not 0 <= dropout < 1:
             raise ValueError(

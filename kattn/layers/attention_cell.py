@@ -8,6 +8,7 @@ from keras import ops
 
 from kattn import normalizers, regions, scores
 from kattn.attend import attend, cleared
+from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 
 
@@ -66,14 +67,17 @@ class AttentionCell(keras.layers.Layer):
     def __init__(
         self, cell, score="additive", region="global", normalizer="softmax", **kwargs
     ):
+        check_flags(kwargs)
         # States have dtypes of their own: weights stay in float32 or wider.
         super().__init__(autocast=False, **kwargs)
         sizes = keras.tree.flatten(getattr(cell, "state_size", None))
         sized = sizes and all(isinstance(size, int) for size in sizes)
-        if not isinstance(cell, keras.Layer) or not sized:
+        whole = isinstance(cell, keras.layers.RNN)  # a layer that runs a cell
+        if not isinstance(cell, keras.Layer) or not sized or whole:
             raise TypeError(
                 "cell is a recurrent cell: a Keras layer with a state_size of one or "
-                f"more integers. Received: {cell!r}"
+                "more integers, say keras.layers.GRUCell(units), not GRU(units). "
+                f"Received: {cell!r}"
             )
         self.cell = cell
         self.score = scores.get(score)

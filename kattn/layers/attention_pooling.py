@@ -5,6 +5,7 @@ from keras import ops
 
 from kattn import normalizers, scores
 from kattn.attend import attend, cleared
+from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 
 
@@ -90,6 +91,7 @@ class AttentionPooling(keras.layers.Layer):
         penalty=0.0,
         **kwargs,
     ):
+        check_flags(kwargs)
         super().__init__(**kwargs)
         for name, size in (("units", units), ("hops", hops)):
             if size is not None and size < 1:

@@ -5,6 +5,7 @@ from keras import ops
 
 from kattn.attend import cleared
 from kattn.layers.attention_cell import AttentionCell, check_rank
+from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 from kattn.pairwise import wide
 
@@ -56,6 +57,7 @@ class AttentionRNN(keras.layers.Layer):
     """
 
     def __init__(self, cell, return_state=False, **kwargs):
+        check_flags(kwargs)
         # States have dtypes of their own.
         super().__init__(autocast=False, **kwargs)
         if not isinstance(cell, AttentionCell):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kattn.attend import cleared
+from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 from kattn.pairwise import wide
 
@@ -72,6 +73,7 @@ class AttentiveWindowPooling(keras.layers.Layer):
     """
 
     def __init__(self, window: int | None = None, normalize: bool = True, **kwargs):
+        check_flags(kwargs)
         super().__init__(**kwargs)
         number = isinstance(window, int) and not isinstance(window, bool)
         if window is not None and not (number and window >= 1):

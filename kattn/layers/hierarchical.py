@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kattn.attend import cleared
+from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 
 
@@ -49,6 +50,7 @@ class Hierarchical(keras.layers.Layer):
     """
 
     def __init__(self, layer, **kwargs):
+        check_flags(kwargs)
         super().__init__(**kwargs)
         if not isinstance(layer, keras.layers.Layer):
             raise TypeError(f"layer is a Keras layer. Received: {layer!r}")
