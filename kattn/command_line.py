@@ -36,12 +36,20 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--limit", type=int, metavar="N", help="N texts of each split")
 
     model = top.add_argument_group("model")
-    model.add_argument("--model", metavar="NAME", help="han (default)")
+    model.add_argument(
+        "--model",
+        metavar="NAME",
+        help="han (default), bilstm_attention, attention_encoder, apcnn; of pairs of "
+        "texts abcnn, reader",
+    )
     model.add_argument(
         "--from-preset", metavar="PRESET", help="trained weights to start"
     )
     model.add_argument("--vectors", metavar="FILE", help="word vectors, GloVe format")
     model.add_argument("--embedding-dim", type=int, metavar="N")
+    model.add_argument(
+        "--freeze-embedding", action="store_true", help="do not train word vectors"
+    )
     model.add_argument("--units", type=int, metavar="N", help="width of a recurrence")
     model.add_argument("--attention-units", type=int, metavar="N")
     model.add_argument("--dropout", type=float, metavar="RATE")
@@ -50,7 +58,37 @@ def parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--min-count", type=int, metavar="N", help="words seen N times")
     model.add_argument("--max-sentences", type=int, metavar="N", help="of a document")
-    model.add_argument("--max-words", type=int, metavar="N", help="of a sentence")
+    model.add_argument(
+        "--max-words", type=int, metavar="N", help="of a sentence, or of a text"
+    )
+
+    options = top.add_argument_group(
+        "options that some models have", "see `kattn.models` for what they mean"
+    )
+    for name, what in (
+        ("cell", "lstm, gru"),
+        ("directions", "concat, sum, forward"),
+        ("pooling", "last, mean, max, attention, structured"),
+        ("positions", "sinusoidal, learned, rotary, none"),
+        ("score", "a kattn.scores name"),
+        ("region", "a kattn.regions name"),
+        ("normalizer", "a kattn.normalizers name"),
+        ("variant", "bcnn, abcnn1, abcnn2, abcnn3"),
+        ("match", "a kattn.scores name"),
+        ("feature-map", "places, attention"),
+        ("attention", "static, dynamic"),
+    ):
+        options.add_argument(f"--{name}", metavar="NAME", help=what)
+    for name in (
+        *("hops", "num-layers", "num-heads", "feed-forward-dim", "filters"),
+        *("kernel-size", "reading-dim"),
+    ):
+        options.add_argument(f"--{name}", type=int, metavar="N")
+    options.add_argument("--kernel-sizes", type=int, nargs="+", metavar="N")
+    for name in ("penalty", "temperature"):
+        options.add_argument(f"--{name}", type=float, metavar="X")
+    for name in ("join-vectors", "pair-features", "shared"):
+        options.add_argument(f"--{name}", action="store_true")
 
     training = top.add_argument_group("training")
     training.add_argument("--epochs", type=int, metavar="N", help="at most N epochs")

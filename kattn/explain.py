@@ -1,38 +1,30 @@
 """Attention made visible: the weights of a text's words, as data and as a page."""
 
-import dataclasses
-import html
-import math
-import re
-import string
 from numbers import Integral
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kattn.attention_page import Explanation, page
 from kattn.files import replacing
-from kattn.models import TextClassifier
+from kattn.models import TextClassifier, TextPairClassifier
+from kattn.models.preprocessors import pair
 from kattn.text.strings import as_strings
 
 
-@dataclasses.dataclass(frozen=True)
-class Explanation:
-    """What a classifier says of a text, and what it looked at.
+def weighs_words(classifier):
+    """Whether a classifier has attention to show: some poolings have none.
 
-    Attributes:
-        label: The likeliest class's name, or its number as a string.
-        probability: Its probability.
-        sentences: A pair `(weight, words)` for each sentence that the model read, in
-            order, where `words` are pairs `(word, weight)`. The weights of the
-            sentences sum to 1, as do those of a sentence's words. A model that does
-            not weigh sentences has all words in one, of weight 1. A text without a
-            word has no sentence.
+    Args:
+        classifier: A `kattn.models.TextClassifier`.
+
+    Returns:
+        A boolean.
     """
-
-    label: str
-    probability: float
-    sentences: list[tuple[float, list[tuple[str, float]]]]
+    return any(
+        name.endswith("word_weights") for name in classifier.attention_model().output
+    )
 
 
 def explain(classifier, texts, batch_size=32):
@@ -41,8 +33,10 @@ def explain(classifier, texts, batch_size=32):
     Args:
         classifier: A `kattn.models.TextClassifier` with its preprocessor, whose
             `attention_model()` gives `word_weights`, `(B, S, T)` beside
-            `sentence_weights` `(B, S)`, or `(B, T)` alone.
-        texts: A list or array of strings.
+            `sentence_weights` `(B, S)`, or `(B, T)` alone. Of pairs they are
+            `premise_word_weights` and `hypothesis_word_weights`, or one of the two.
+        texts: A list or array of strings; for a classifier of pairs `(premises,
+            hypotheses)`.
         batch_size: Texts a batch.
 
     Returns:
@@ -64,35 +58,35 @@ def explain(classifier, texts, batch_size=32):
             "Explaining texts takes a preprocessor. "
             "Received: a classifier with preprocessor=None"
         )
-    model = classifier.attention_model()
-    if "word_weights" not in model.output:
+    if not weighs_words(classifier):
         raise ValueError(
-            "Only a model that weighs words can be explained. "
-            f"Received: a model that gives {sorted(model.output)}"
+            "Only a model that weighs words can be explained. Received: a model that "
+            f"gives {sorted(classifier.attention_model().output)}"
         )
-    texts = _texts(texts)
+    model = classifier.attention_model()
+    fields = _texts(classifier, texts)  # one tensor of strings, or two
     names = classifier.class_names or list(map(str, range(classifier.num_classes)))
     explanations = []
-    for start in range(0, len(texts), batch_size):
-        words = preprocessor.words(texts[start : start + batch_size])
-        inputs = preprocessor.pad(preprocessor.tokenizer.ids(words))
+    for start in range(0, len(fields[0]), batch_size):
+        batch = tuple(part[start : start + batch_size] for part in fields)
+        words = preprocessor.words(batch if len(batch) > 1 else batch[0])
+        inputs = preprocessor.pad(preprocessor.look_up(words))
         # In NumPy, which every backend takes.
         inputs = keras.tree.map_structure(np.asarray, inputs)
         outputs = model.predict_on_batch(inputs)
         outputs = {name: x.astype("float64") for name, x in outputs.items()}
         logits = outputs.pop("logits")
-        for i, text_words in enumerate(words.to_list()):
-            powers = np.exp(logits[i] - logits[i].max())  # (num_classes,)
+        words = [part.to_list() for part in (words if len(batch) > 1 else (words,))]
+        for i, row in enumerate(logits):
+            powers = np.exp(row - row.max())  # (num_classes,)
             weights = {name: x[i] for name, x in outputs.items()}
+            read = [part[i] for part in words]
             explanations.append(
                 Explanation(
                     names[powers.argmax()],
                     float(powers.max() / powers.sum()),
-                    _sentences(
-                        text_words,
-                        weights["word_weights"],
-                        weights.get("sentence_weights"),
-                    ),
+                    _sentences(read[0], weights) if len(read) == 1 else [],
+                    _pair(preprocessor.fields, read, weights) if len(read) > 1 else {},
                 )
             )
     return explanations
@@ -108,7 +102,7 @@ def write_html(classifier, texts, path, labels=None, title="Attention"):
 
     Args:
         classifier: As for `explain`.
-        texts: A list or array of strings.
+        texts: Likewise.
         path: The file to write; a former one is replaced.
         labels: The true labels, by number or by name, or `None`.
         title: The page's heading.
@@ -128,18 +122,31 @@ def write_html(classifier, texts, path, labels=None, title="Attention"):
     path = Path(path)
     if labels is not None:
         labels = [_label(label, classifier) for label in labels]
-        if len(labels) != len(texts):
-            raise ValueError(
-                f"There is one label for each of the {len(texts)} texts. "
-                f"Received: {len(labels)} labels"
-            )
-    page = _page(explain(classifier, texts), labels, title)
+    explanations = explain(classifier, texts)
+    if labels is not None and len(labels) != len(explanations):
+        raise ValueError(
+            f"There is one label for each of the {len(explanations)} texts. "
+            f"Received: {len(labels)} labels"
+        )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page(explanations, labels, title), encoding="utf-8")
     return path
 
 
-def _texts(texts):
+def _texts(classifier, texts):
+    """The strings of every field, `(N,)` each."""
+    if not isinstance(classifier, TextPairClassifier):
+        return (_strings(texts),)
+    fields = tuple(map(_strings, pair(texts)))
+    if len(fields[0]) != len(fields[1]):
+        raise ValueError(
+            "There is one hypothesis for each premise. Received: "
+            f"{len(fields[0])} premises, {len(fields[1])} hypotheses"
+        )
+    return fields
+
+
+def _strings(texts):
     if isinstance(texts, str | bytes) or len(texts) == 0:
         raise ValueError(
             "Texts come as a list with at least one, even a single one: [text]. "
@@ -151,21 +158,34 @@ def _texts(texts):
     return strings
 
 
-def _sentences(words, word_weights, sentence_weights):
+def _sentences(words, weights):
     """The words of a text with their weights, without the padding."""
+    word_weights = weights["word_weights"]
+    sentence_weights = weights.get("sentence_weights")
     if sentence_weights is None:
         words, word_weights, sentence_weights = [words], [word_weights], [1.0]
     # Zipped to the shorter one, which is the words: the weights go on for padding.
     return [
-        (
-            float(weight),
-            [(w.decode(), float(p)) for w, p in zip(of_sentence, p_w, strict=False)],
-        )
+        (float(weight), _weighed(of_sentence, p_w))
         for weight, of_sentence, p_w in zip(
             sentence_weights, words, word_weights, strict=False
         )
         if of_sentence
     ]
+
+
+def _pair(fields, words, weights):
+    """The words of both texts with their weights; 0 in one that is not weighed."""
+    return {
+        field: _weighed(
+            of_text, weights.get(f"{field}_word_weights", np.zeros(len(of_text)))
+        )
+        for field, of_text in zip(fields, words, strict=True)
+    }
+
+
+def _weighed(words, weights):
+    return [(w.decode(), float(p)) for w, p in zip(words, weights, strict=False)]
 
 
 def _label(label, classifier):
@@ -179,203 +199,3 @@ def _label(label, classifier):
             f"Received: {label!r}"
         )
     return str(label)
-
-
-# === The page ===
-
-_PAGE = string.Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-:root {
-  color-scheme: light dark;
-  --page: #ffffff; --ink: #1d2129; --soft: #59626f; --line: #dfe3e8;
-  --attention: 235 130 35;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #15181d; --ink: #eceef1; --soft: #a4acb8; --line: #323943;
-    --attention: 160 80 0;
-  }
-}
-body {
-  max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
-  background: var(--page); color: var(--ink);
-  font: 1rem/1.65 system-ui, sans-serif;
-}
-h1, h2 { line-height: 1.25; margin: 0 0 .5rem; }
-h1 { font-size: 1.7rem; }
-h2 { font-size: 1.15rem; }
-p { margin: .3rem 0; }
-section, article {
-  margin-top: 2rem; padding-top: 1.2rem; border-top: 1px solid var(--line);
-}
-section, .strongest, .weight { color: var(--soft); font-size: .875rem; }
-section h2, section b, .strongest b { color: var(--ink); }
-dl {
-  display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0;
-}
-dd { margin: 0; }
-.sentences { list-style: none; margin: .8rem 0 0; padding: 0; }
-.sentences li { display: flex; align-items: baseline; gap: .9rem; padding: .1rem 0; }
-.weight {
-  flex: none; width: 6rem; display: flex; align-items: center; gap: .5rem;
-  direction: ltr; font-variant-numeric: tabular-nums;
-}
-.bar { flex: 1; height: .55rem; border-radius: 2px; background: var(--line); }
-.bar i {
-  display: block; height: 100%; width: calc(var(--w) * 100%);
-  border-radius: inherit; background: rgb(var(--attention));
-}
-.words { flex: 1; min-width: 0; overflow-wrap: anywhere; }
-mark {
-  padding: .1em .15em; margin: 0 -.08em; border-radius: 3px; color: var(--ink);
-  background: rgb(var(--attention) / var(--w));
-  -webkit-print-color-adjust: exact; print-color-adjust: exact;
-}
-</style>
-</head>
-<body>
-<header>
-<h1>$title</h1>
-<p>$summary</p>
-</header>
-<section aria-labelledby="legend">
-<h2 id="legend">How to read this page</h2>
-<dl>
-<dt>$scale</dt>
-<dd>The stronger the colour of a word, the more attention it got: from none to the most
-in its text. $shade</dd>
-$bars\
-</dl>
-<p>Words stand as the model read them: in one case if it knows no capitals, long texts
-without their middle. Attention tells where the model looked. That is not always why it
-decided as it did: other weights may give the same answer (Jain and Wallace 2019,
-arXiv:1902.10186; Wiegreffe and Pinter 2019, arXiv:1908.04626).</p>
-</section>
-<main>
-$articles
-</main>
-</body>
-</html>
-""")
-
-_SHADE = """\
-The weights of a text's words sum to 1; that of a word shows when the pointer rests on
-it."""
-
-_SHADE_BY_LEVELS = """\
-The shade is the word's weight in its sentence times the square root of the sentence's
-weight, rescaled in each text. The word's own weight shows when the pointer rests on it;
-the weights of a sentence's words sum to 1."""
-
-_BARS = """\
-<dt><span class="weight"><span class="bar"><i style="--w:.6"></i></span>0.24</span></dt>
-<dd>The bar and the number before a sentence are its weight. The weights of a text's
-sentences sum to 1; the heaviest one has the full bar.</dd>
-"""
-
-_ARTICLE = string.Template("""\
-<article aria-labelledby="text-$number">
-<h2 id="text-$number">Text $number · $verdict</h2>
-$strongest
-$sentences
-</article>""")
-
-# What stands close to the word before it, and what to the word after it.
-_CLOSE_LEFT = re.compile(
-    r"[.,;:!?%)\]}…’”»]|n?'\w|[\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff1f]"
-)
-_CLOSE_RIGHT = frozenset("([{“«「『（")
-
-
-def _page(explanations, labels, title):
-    labels = labels or [None] * len(explanations)
-    summary = f"{len(explanations)} text{'s' * (len(explanations) > 1)}"
-    if None not in labels:
-        pairs = zip(explanations, labels, strict=True)
-        right = sum(explanation.label == label for explanation, label in pairs)
-        summary += f", {right} of them predicted as labelled"
-    hierarchical = any(len(e.sentences) > 1 for e in explanations)
-    scale = [("none", 0), ("¼", 0.25), ("½", 0.5), ("¾", 0.75), ("most", 1)]
-    return _PAGE.substitute(
-        title=html.escape(title),
-        summary=f"{summary}.",
-        scale=" ".join(_mark(word, shade) for word, shade in scale),
-        shade=_SHADE_BY_LEVELS if hierarchical else _SHADE,
-        bars=_BARS if hierarchical else "",
-        articles="\n".join(
-            _article(number, explanation, label)
-            for number, (explanation, label) in enumerate(
-                zip(explanations, labels, strict=True), start=1
-            )
-        ),
-    )
-
-
-def _article(number, explanation, label):
-    sentences = explanation.sentences
-    shades = [
-        (math.sqrt(p_s) * p_w, word, p_w)
-        for p_s, words in sentences
-        for word, p_w in words
-    ]
-    most = max((shade for shade, _, _ in shades), default=0.0) or 1.0
-    heaviest = max((p_s for p_s, _ in sentences), default=0.0) or 1.0
-    lines = []
-    for p_s, words in sentences:
-        line = _words(words, math.sqrt(p_s) / most)
-        line = f'<span class="words" dir="auto">{line}</span>'
-        if len(sentences) > 1:  # the weight of a single one says nothing
-            bar = f'<span class="bar"><i style="--w:{p_s / heaviest:.2f}"></i></span>'
-            line = f'<span class="weight">{bar}{p_s:.2f}</span>{line}'
-        lines.append(f"<li>{line}</li>")
-    return _ARTICLE.substitute(
-        number=number,
-        verdict=_verdict(explanation, label),
-        strongest=_strongest(shades),
-        sentences='<ol class="sentences" lang="">\n' + "\n".join(lines) + "\n</ol>"
-        if lines
-        else "<p>The model read no word in this text.</p>",
-    )
-
-
-def _verdict(explanation, label):
-    said = f"predicted {html.escape(explanation.label)}, {explanation.probability:.1%}"
-    if label is None:
-        return said
-    if label == explanation.label:
-        return f"{said} · ✓ as labelled"
-    return f"{said} · ✗ labelled {html.escape(label)}"
-
-
-def _strongest(shades, count=5):
-    """The strongest words with their weights, for those who cannot see the shades."""
-    strongest = {}
-    for _, word, p_w in sorted(shades, key=lambda x: -x[0]):
-        strongest.setdefault(word, p_w)
-    listed = [
-        f"<b>{html.escape(word)}</b> {p_w:.2f}"
-        for word, p_w in list(strongest.items())[:count]
-    ]
-    return f'<p class="strongest">Strongest: {", ".join(listed)}</p>' if listed else ""
-
-
-def _words(words, scale):
-    """The words of a sentence, shaded."""
-    pieces = []
-    for i, (word, weight) in enumerate(words):
-        close = _CLOSE_LEFT.match(word) or words[i - 1][0] in _CLOSE_RIGHT
-        pieces.append(" " if i and not close else "")
-        pieces.append(_mark(word, weight * scale, f' title="{weight:.3f}"'))
-    return "".join(pieces)
-
-
-def _mark(word, shade, title=""):
-    return f'<mark style="--w:{shade:.2f}"{title}>{html.escape(word)}</mark>'

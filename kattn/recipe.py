@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+import typing
 from pathlib import Path
 
 import tomli_w
@@ -13,6 +14,9 @@ from kattn.names import unknown
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """Everything that decides what a run computes. Paths are as for `open`.
+
+    Options of the model that are `None` are as its family has them; those that its
+    family does not have must be `None`.
 
     Args:
         model: Name of a model family.
@@ -29,12 +33,38 @@ class Recipe:
         vectors: File of word vectors in the GloVe text format.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
+        freeze_embedding: Whether word vectors stay as they start.
         max_sentences: The most sentences of a document that are read.
-        max_words: The most words of a sentence before it is cut in pieces.
+        max_words: The most words of a sentence before it is cut in pieces, or of a text
+            whose model knows no sentences: its head and its tail are read.
         embedding_dim: Width of a word vector; that of `vectors` where they are given.
         units: Width of a recurrent layer in each direction.
         attention_units: Width of the attention's hidden representation.
-        dropout: Fraction dropped of word, sentence and document vectors.
+        cell: Recurrent cell, `"lstm"` or `"gru"`.
+        directions: How directions are joined, `"concat"`, `"sum"` or `"forward"`.
+        pooling: What makes one vector of many.
+        hops: Number of vectors of structured pooling.
+        penalty: Weight of the penalty on overlapping hops.
+        num_layers: Number of blocks or levels.
+        num_heads: Number of heads.
+        feed_forward_dim: Width of the feed-forward part's hidden layer.
+        positions: `"sinusoidal"`, `"learned"`, `"rotary"` or `"none"`.
+        score: Name of a score.
+        region: Name of a region.
+        normalizer: Name of a normalizer.
+        variant: `"bcnn"`, `"abcnn1"`, `"abcnn2"` or `"abcnn3"`.
+        filters: Width of the columns that a convolution makes.
+        kernel_size: Words in the window of a convolution.
+        kernel_sizes: Likewise, of several convolutions.
+        match: Name of the score that makes a match matrix.
+        feature_map: `"places"` or `"attention"`.
+        join_vectors: Whether vectors are joined to the similarity features.
+        pair_features: Whether overlap, lengths and negation are.
+        temperature: Where the cosine's learned temperature starts.
+        attention: `"static"` or `"dynamic"`.
+        reading_dim: Width of what a reader makes of both texts.
+        shared: Whether one recurrent layer reads both texts.
+        dropout: Fraction dropped in training; what of, the model says.
         epochs: The most epochs.
         batch_size: Texts a batch.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
@@ -58,11 +88,36 @@ class Recipe:
     vectors: str | None = None
     vocabulary_size: int = 30_000
     min_count: int = 3
-    max_sentences: int = 32
-    max_words: int = 32
-    embedding_dim: int = 100
-    units: int = 50
-    attention_units: int = 100
+    freeze_embedding: bool = False
+    max_sentences: int | None = None
+    max_words: int | None = None
+    embedding_dim: int | None = None
+    units: int | None = None
+    attention_units: int | None = None
+    cell: str | None = None
+    directions: str | None = None
+    pooling: str | None = None
+    hops: int | None = None
+    penalty: float | None = None
+    num_layers: int | None = None
+    num_heads: int | None = None
+    feed_forward_dim: int | None = None
+    positions: str | None = None
+    score: str | None = None
+    region: str | None = None
+    normalizer: str | None = None
+    variant: str | None = None
+    filters: int | None = None
+    kernel_size: int | None = None
+    kernel_sizes: list[int] | None = None
+    match: str | None = None
+    feature_map: str | None = None
+    join_vectors: bool | None = None
+    pair_features: bool | None = None
+    temperature: float | None = None
+    attention: str | None = None
+    reading_dim: int | None = None
+    shared: bool | None = None
     dropout: float = 0.4
     epochs: int = 6
     batch_size: int = 32
@@ -73,23 +128,27 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is None and field.default is None:
+        hints = typing.get_type_hints(Recipe)
+        for name, hint in hints.items():
+            value = getattr(self, name)
+            kinds = typing.get_args(hint) or (hint,)
+            if value is None and type(None) in kinds:
                 continue
-            kind = str if field.default is None else type(field.default)
-            kind = int if field.name == "limit" else kind
+            kind = kinds[0]
             if kind is float and type(value) is int:
-                object.__setattr__(self, field.name, value := float(value))
-            if type(value) is not kind:
+                object.__setattr__(self, name, value := float(value))
+            values = value if kind == list[int] and type(value) is list else [value]
+            single = int if kind == list[int] else kind
+            if not values or any(type(one) is not single for one in values):
+                many = "a list of " if kind == list[int] else ""
                 raise ValueError(
-                    f"The recipe's {field.name!r} is of type {kind.__name__}. "
+                    f"The recipe's {name!r} is of type {many}{single.__name__}. "
                     f"Received: {value!r}"
                 )
-            if kind in (int, float) and value < _LEAST.get(field.name, 1):
+            least = _LEAST.get(name, 1)
+            if single in (int, float) and min(values) < least:
                 raise ValueError(
-                    f"The recipe's {field.name!r} is at least "
-                    f"{_LEAST.get(field.name, 1)}. Received: {value!r}"
+                    f"The recipe's {name!r} is at least {least}. Received: {value!r}"
                 )
         if self.class_weight not in (None, "balanced"):
             raise unknown("class weight", self.class_weight, ["balanced"])
@@ -99,7 +158,10 @@ class Recipe:
             )
 
 
-_LEAST = {"dropout": 0.0, "learning_rate": 0.0, "seed": 0}
+_LEAST = {
+    **{"dropout": 0.0, "learning_rate": 0.0, "seed": 0},
+    **{"num_layers": 0, "penalty": 0.0, "temperature": 0.0},
+}
 
 
 def read(path) -> dict:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from kattn import datasets, explain, recipe, report, serving
 from kattn.files import replacing
-from kattn.models.families import family
+from kattn.models.families import FAMILIES, family
 from kattn.progress import CHECKPOINT, Progress
 from kattn.recipe import Recipe
 from kattn.text import count_vocabulary, read_vectors
@@ -67,9 +68,34 @@ def run(arguments: dict) -> Path:
             raise ValueError(f"The run in {str(folder)!r} is finished.")
         return train(Recipe(**recipe.read(folder / "recipe.toml")), folder, tensorboard)
     recipe.check(arguments)
-    chosen = Recipe(**{**(recipe.read(file) if file else {}), **arguments})
-    family(chosen.model)  # a typing error shall not leave a folder
+    chosen = complete({**(recipe.read(file) if file else {}), **arguments})
     return train(chosen, _new_folder(chosen, output), tensorboard)
+
+
+def complete(keys: dict) -> Recipe:
+    """A recipe of the keys given, and of what their model family has for others.
+
+    Args:
+        keys: Keys of a `Recipe`.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: If a value is not one of a recipe's, the family is not known, or it
+            has no such option.
+    """
+    model = keys.get("model", Recipe.model)
+    kin = family(model)
+    others = {name for other in FAMILIES.values() for name in other.options()}
+    for name in others - {*kin.options()}:
+        if keys.get(name) is not None:
+            fields = {field.name for field in dataclasses.fields(Recipe)}
+            raise ValueError(
+                f"The model {model!r} has no option {name!r}. Its options are: "
+                f"{', '.join(sorted(fields & {*kin.options()}))}"
+            )
+    return Recipe(**{**kin.defaults, **keys})
 
 
 def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
@@ -78,7 +104,8 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     Args:
         chosen: The recipe.
         folder: The run's folder: it gets `preset/`, `saved_model/1/`, `metrics.json`,
-            `history.csv`, `recipe.toml` and `attention.html`.
+            `history.csv`, `recipe.toml` and, if the model weighs words,
+            `attention.html`.
         tensorboard: Whether to write logs for TensorBoard to `tensorboard/`.
 
     Returns:
@@ -91,10 +118,12 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     keras.config.set_dtype_policy(policy)
 
     corpus = _limited(_corpus(chosen), chosen.limit)
-    if corpus.pairs:
+    kin = family(chosen.model)
+    if corpus.pairs != kin.pairs:
+        reads, has = ("pairs of texts", "single texts")[:: 1 if kin.pairs else -1]
         raise ValueError(
-            f"The model {chosen.model!r} reads single texts, and the corpus "
-            f"{corpus.name!r} has pairs of texts."
+            f"The model {chosen.model!r} reads {reads}, and the corpus "
+            f"{corpus.name!r} has {has}."
         )
     report.show_corpus(corpus, console)
     classifier = build(chosen, corpus, console)
@@ -141,9 +170,10 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     _write_saved_model(classifier, folder)
     # Ten of all classes: official splits are often sorted by class.
     shown = test.take(np.random.default_rng(0).permutation(len(test))[:10])
-    explain.write_html(
-        classifier, shown.texts, folder / "attention.html", shown.labels.tolist()
-    )
+    if explain.weighs_words(classifier):
+        explain.write_html(
+            classifier, shown.texts, folder / "attention.html", shown.labels.tolist()
+        )
     _write_history(progress.history, folder / "history.csv")
     best = progress.history[progress.best_epoch]
     metrics = {
@@ -187,8 +217,11 @@ def build(chosen: Recipe, corpus, console: Console):
     if chosen.from_preset:
         classifier = _from_preset(kin, chosen.from_preset, corpus.class_names)
     else:
+        texts = corpus.train.texts
         words = count_vocabulary(
-            corpus.train.texts, chosen.vocabulary_size, chosen.min_count
+            itertools.chain(*texts) if corpus.pairs else texts,
+            chosen.vocabulary_size,
+            chosen.min_count,
         )
         vectors = read_vectors(chosen.vectors, words) if chosen.vectors else None
         if vectors is not None:
@@ -198,14 +231,21 @@ def build(chosen: Recipe, corpus, console: Console):
                 f"({vectors.coverage:.1%}) have vectors in {chosen.vectors}"
             )
         tokenizer = kin.tokenizer(words)
+        options = {k: v for k, v in options.items() if v is not None}
+        if "max_words" in options:  # as far as is read
+            options["max_length"] = options["max_words"]
+
+        def given(names):
+            return {name: options[name] for name in names if name in options}
+
         backbone = kin.classifier.backbone_cls(
-            tokenizer.vocabulary_size(),
-            **{name: options[name] for name in kin.backbone_options},
+            tokenizer.vocabulary_size(), **given(kin.backbone_options())
         )
         if vectors is not None:
             _start_from(vectors, tokenizer, backbone.token_embedding)
+        backbone.token_embedding.trainable = not chosen.freeze_embedding
         preprocessor = kin.classifier.preprocessor_cls(
-            tokenizer, **{name: options[name] for name in kin.preprocessor_options}
+            tokenizer, **given(kin.preprocessor_options())
         )
         classifier = kin.classifier(
             backbone,

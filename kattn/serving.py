@@ -20,7 +20,8 @@ def export(classifier, path):
     every machine: nothing in it is compiled by XLA or bound to cuDNN.
 
     Both signatures take the strings `text`, `(B,)`: any number of texts of any length,
-    empty ones too.
+    empty ones too. Of a classifier of pairs they take `premise` and `hypothesis`, and
+    what follows for texts is given for both, its name beginning with theirs.
 
     - `serving_default` gives `probabilities`, float32 `(B, num_classes)`, and `label`,
       strings `(B,)`: the name of the likeliest class, or its number if classes have no
@@ -100,27 +101,32 @@ def _traced(classifier):
     class_names = classifier.class_names or map(str, range(classifier.num_classes))
     class_names = tf.constant([name.encode() for name in class_names])
 
-    texts = tf.TensorSpec([None], tf.string, name="text")
+    # One string an example, called `text`, or two.
+    fields = preprocessor.fields
+    prefixes = [""] if len(fields) == 1 else [f"{field}_" for field in fields]
+    texts = [tf.TensorSpec([None], tf.string, name=field) for field in fields]
 
-    @tf.function(input_signature=[texts], autograph=False)
-    def attend(text):
+    @tf.function(input_signature=texts, autograph=False)
+    def attend(*texts):
         with tf.device("cpu"):
-            words = preprocessor.words(text)  # (B, S, T), ragged
-            inputs = preprocessor.pad(preprocessor.tokenizer.ids(words))
-            shape = tf.shape(inputs["token_ids"], tf.int64)
-            words = words.to_tensor("", shape=shape)
+            words = preprocessor.words(texts if len(fields) > 1 else texts[0])
+            inputs = preprocessor.pad(preprocessor.look_up(words))
+            shown = {}
+            for prefix, part in zip(prefixes, tf.nest.flatten(words), strict=True):
+                shape = tf.shape(inputs[f"{prefix}token_ids"], tf.int64)
+                shown[f"{prefix}words"] = part.to_tensor("", shape=shape)
         outputs = dict(model(inputs, training=False))
         probabilities = tf.nn.softmax(tf.cast(outputs.pop("logits"), tf.float32))
         return {
             "probabilities": probabilities,  # (B, num_classes)
             "label": tf.gather(class_names, tf.argmax(probabilities, axis=-1)),
-            "words": words,
+            **shown,
             **{name: tf.cast(x, tf.float32) for name, x in outputs.items()},
         }
 
-    @tf.function(input_signature=[texts], autograph=False)
-    def serving_default(text):
-        outputs = attend(text)
+    @tf.function(input_signature=texts, autograph=False)
+    def serving_default(*texts):
+        outputs = attend(*texts)
         return {name: outputs[name] for name in ("probabilities", "label")}
 
     # Concrete functions, because `save` would trace others anew, outside `portable`.

@@ -6,7 +6,6 @@ import re
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from kattn import models
 from kattn.explain import Explanation, explain, write_html
@@ -227,35 +226,21 @@ def test_words_stand_as_in_a_text(page):
     assert "好电影。" in text
 
 
-class FlatPreprocessor(models.HierarchicalAttentionTextClassifierPreprocessor):
-    def words(self, texts):
-        return super().words(texts)[:, :1].merge_dims(1, 2)  # (B, T)
-
-    def pad(self, ids):
-        return super().pad(tf.expand_dims(ids, 1))
-
-
-class Flat(models.HierarchicalAttentionTextClassifier):
-    """The first sentence alone, as a model of one level."""
-
-    preprocessor_cls = FlatPreprocessor
-
-    def attention_model(self):
-        model = super().attention_model()
-        outputs = {"logits": model.output["logits"]}
-        outputs["word_weights"] = model.output["word_weights"][:, 0]  # (B, T)
-        return keras.Model(model.input, outputs)
-
-
-def test_a_model_of_one_level(classifier, tmp_path):
-    tokenizer = classifier.preprocessor.tokenizer
-    flat = Flat(classifier.backbone, 2, FlatPreprocessor(tokenizer, 1, 8))
+def test_a_model_of_one_level(tmp_path):
+    tokenizer = models.BiLSTMAttentionTokenizer(WORDS)
+    flat = models.BiLSTMAttentionTextClassifier(
+        models.BiLSTMAttentionBackbone(tokenizer.vocabulary_size(), 4, units=3),
+        2,
+        models.BiLSTMAttentionTextClassifierPreprocessor(tokenizer, max_words=8),
+    )
+    draw = np.random.default_rng(0).normal
+    flat.set_weights([draw(size=w.shape) for w in flat.get_weights()])
     explained = explain(flat, TEXTS)
     assert isinstance(explained[0], Explanation)
     assert explained[0].label in {"0", "1"}
     [(weight, words)] = explained[0].sentences
     assert weight == 1
-    assert [word for word, _ in words] == ["a", "good", "film", "."]
+    assert [word for word, _ in words] == "a good film . actors were good !".split()
     np.testing.assert_allclose(sum(weight for _, weight in words), 1, atol=1e-5)
     assert explained[2].sentences == []
     page = Page(write_html(flat, TEXTS, tmp_path / "flat.html", [0, 1, 0, 1, 0]))
@@ -266,6 +251,31 @@ def test_a_model_of_one_level(classifier, tmp_path):
     np.testing.assert_allclose(
         [float(x) for x in shades], np.divide(expected, max(expected)), atol=0.006
     )
+
+
+def test_a_model_of_pairs(tmp_path):
+    tokenizer = models.ReaderTokenizer(WORDS)
+    reader = models.ReaderTextPairClassifier(
+        models.ReaderBackbone(tokenizer.vocabulary_size(), 4, units=3),
+        preprocessor=models.ReaderTextPairClassifierPreprocessor(tokenizer),
+        class_names=CLASSES,
+    )
+    texts = ["A good film.", "", "Bad!"], ["The actors.", "<b>bad</b>", ""]
+    explained = explain(reader, texts)
+    assert [e.label for e in explained] == [p.label for p in reader.classify(texts)]
+    premise, hypothesis = explained[0].pair.values()
+    assert [word for word, _ in premise] == ["a", "good", "film", "."]
+    np.testing.assert_allclose(sum(weight for _, weight in premise), 1, atol=1e-5)
+    # The reader weighs the premise alone.
+    assert hypothesis == [("the", 0.0), ("actors", 0.0), (".", 0.0)]
+    assert explained[1].pair["premise"] == []
+    page = Page(write_html(reader, texts, tmp_path / "pairs.html", ["good"] * 3))
+    assert page.text.count("premise") == page.text.count("hypothesis") == 3
+    assert "either text's words" in page.text
+    with pytest.raises(ValueError, match="3 premises, 2 hypotheses"):
+        explain(reader, (texts[0], texts[1][:2]))
+    with pytest.raises(ValueError, match="tuple of two lists"):
+        explain(reader, texts[0])
 
 
 def test_without_labels_nothing_is_said_of_them(classifier, tmp_path):

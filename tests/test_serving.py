@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import keras
-import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,9 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kattn import models, serving
 from kattn.attend import attend
-from kattn.layers import AttentionPooling
 from kattn.serving import export
-from kattn.text import WordTokenizer, head_and_tail, pad_to_bucket
 
 WORDS = "a good bad film very long plot . ! ? the actors don n't 好 电 影 🎬".split()
 TEXTS = [
@@ -301,45 +298,11 @@ def test_a_file_in_the_way(classifier, tmp_path):
 # === Other families ===
 
 
-class FlatBackbone(keras_hub.models.Backbone):
-    """One level: words make a text."""
-
-    def __init__(self, vocabulary_size, **kwargs):
-        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-        padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
-        words = keras.layers.Embedding(vocabulary_size, 4)(token_ids)
-        text, self._weights_of_words = AttentionPooling(3)(
-            words, mask=padding_mask, return_attention_scores=True
-        )
-        super().__init__(
-            inputs={"token_ids": token_ids, "padding_mask": padding_mask},
-            outputs=text,
-            **kwargs,
-        )
-
-    def attention_model(self):
-        return keras.Model(
-            self.input, {"text": self.output, "word_weights": self._weights_of_words}
-        )
-
-
-class FlatPreprocessor(keras_hub.models.TextClassifierPreprocessor):
-    def words(self, texts):
-        return head_and_tail(self.tokenizer.words(texts), 12)
-
-    def ids(self, texts):
-        return self.tokenizer.ids(self.words(texts))
-
-    def pad(self, ids):
-        ids = pad_to_bucket(ids, (6, 12))
-        return {"token_ids": ids, "padding_mask": ids != 0}
-
-
 def test_a_family_of_one_level_has_words_of_one_level(tmp_path):
-    tokenizer = WordTokenizer(WORDS)
-    flat = models.TextClassifier(
-        FlatBackbone(tokenizer.vocabulary_size()),
-        preprocessor=FlatPreprocessor(tokenizer),
+    tokenizer = models.BiLSTMAttentionTokenizer(WORDS)
+    flat = models.BiLSTMAttentionTextClassifier(
+        models.BiLSTMAttentionBackbone(tokenizer.vocabulary_size(), 4, units=3),
+        preprocessor=models.BiLSTMAttentionTextClassifierPreprocessor(tokenizer, 12),
         class_names=CLASSES,
     )
     shaken(flat)
@@ -349,3 +312,34 @@ def test_a_family_of_one_level_has_words_of_one_level(tmp_path):
     assert outputs["words"].shape == outputs["word_weights"].shape == (len(TEXTS), 12)
     expected = flat.predict_proba(TEXTS, verbose=0)
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+
+
+def test_a_family_of_pairs_takes_two_strings(tmp_path):
+    tokenizer = models.ABCNNTokenizer(WORDS)
+    pairs = models.ABCNNTextPairClassifier(
+        models.ABCNNBackbone(
+            tokenizer.vocabulary_size(), 4, filters=3, pair_features=True
+        ),
+        preprocessor=models.ABCNNTextPairClassifierPreprocessor(tokenizer, 12),
+        class_names=CLASSES,
+    )
+    shaken(pairs)
+    texts = TEXTS, TEXTS[::-1]
+    pairs.adapt(texts)
+    model = tf.saved_model.load(export(pairs, tmp_path))
+    given = {
+        name: tf.constant(part)
+        for name, part in zip(("premise", "hypothesis"), texts, strict=True)
+    }
+    outputs = model.signatures["attend"](**given)
+    shown = {f"{name}_{what}" for name in given for what in ("words", "word_weights")}
+    assert set(outputs) == {"probabilities", "label"} | shown
+    for name in given:
+        weights = np.array(outputs[f"{name}_word_weights"])
+        words = np.array(outputs[f"{name}_words"])
+        assert words.shape == weights.shape == (len(TEXTS), 12)
+        assert (weights[words == b""] == 0).all()
+    expected = pairs.predict_proba(texts, verbose=0)
+    for signature in model.signatures.values():
+        got = signature(**given)["probabilities"]
+        np.testing.assert_allclose(got, expected, atol=1e-5)

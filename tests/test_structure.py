@@ -22,12 +22,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers"} | STEPS
-MODELS = {"text", "models"} | CORE
+MODELS = {"text", "models", "ranking"} | CORE
 RUN = {"recipe", "report", "progress"} | BASE
 ARROWS = {
     "names": set(),
     "version": set(),
     "files": set(),
+    "ranking": set(),
+    "attention_page": set(),
     "command_line": set(),
     "recipe": BASE,
     "report": RUN,
@@ -45,7 +47,7 @@ ARROWS = {
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
     "models": MODELS | {"serving"},
-    "explain": MODELS,
+    "explain": MODELS | {"attention_page"},
     "serving": MODELS | {"serving"},
     "recipes": MODELS | RUN | {"datasets", "serving", "explain", "recipes"},
 }

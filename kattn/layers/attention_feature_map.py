@@ -1,6 +1,7 @@
 """Attention before a convolution: ABCNN-1's second channel."""
 
 import keras
+from keras import ops
 
 from kattn.attend import cleared
 from kattn.layers.masking import check_mask, merged
@@ -18,10 +19,11 @@ class AttentionFeatureMap(keras.layers.Layer):
         left_map = feature_map(match)
         right_map = feature_map(ops.transpose(match, (0, 2, 1)))
 
-    W belongs to places, not to words, so the other text's length is fixed when the
-    layer is built: pad to one length. Where lengths must be free, a
-    `kattn.layers.Attention` that reads the other text does the same service, with the
-    other text's own vectors in place of W.
+    W belongs to places, not to words. Without `length` the other text's length is fixed
+    when the layer is built: pad to one length. With it, W has so many places, a shorter
+    text uses the first of them, just as if it were padded, and places past the last are
+    not read. Where lengths must be free, a `kattn.layers.Attention` that reads the
+    other text does the same service, with the other text's own vectors in place of W.
 
     The paper stacks the text and its map as two channels of an image and convolves
     them. Its filters are as high as the image, so each has a weight of its own for
@@ -35,6 +37,8 @@ class AttentionFeatureMap(keras.layers.Layer):
     Args:
         units: Width of the map; in the paper, that of the texts' vectors.
         kernel_initializer: Start of W.
+        length: How many places of the other text W has a vector for; as many as the
+            match matrix has columns if `None`.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
@@ -46,8 +50,9 @@ class AttentionFeatureMap(keras.layers.Layer):
         The map `(B, T, units)`, which carries the mask on.
 
     Raises:
-        ValueError: For units below 1, a match matrix that is not of rank 3, whose T' is
-            free or another than before, or a mask of another shape.
+        ValueError: For units or a length below 1, a match matrix that is not of rank 3
+            or, without `length`, whose T' is free or another than before, or a mask of
+            another shape.
 
     Example:
         >>> texts = np.ones((2, 5, 8)), np.ones((2, 7, 8))
@@ -59,24 +64,29 @@ class AttentionFeatureMap(keras.layers.Layer):
         Yin et al. 2016, ABCNN, arXiv:1512.05193, section 4, ABCNN-1.
     """
 
-    def __init__(self, units, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, units, kernel_initializer="glorot_uniform", length=None, **kwargs
+    ):
         super().__init__(**kwargs)
-        if units < 1:
-            raise ValueError(f"units is at least 1. Received: units={units!r}")
+        for name, size in (("units", units), ("length", length or 1)):
+            if size < 1:
+                raise ValueError(f"{name} is at least 1. Received: {name}={size!r}")
         self.units = units
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.length = length
 
     def build(self, match_shape):
         """Make W, `(T', units)`."""
         _check_rank(match_shape)
-        if match_shape[-1] is None:
+        self.places = self.length or match_shape[-1]
+        if self.places is None:
             raise ValueError(
                 "AttentionFeatureMap has a weight vector for each column of the match "
-                "matrix, so the other text's length must be known: pad to one length, "
-                "or let kattn.layers.Attention read the other text, whatever its "
-                f"length. Received: match of shape {tuple(match_shape)}"
+                "matrix, so the other text's length must be known: say the greatest "
+                "one by length=, pad to one length, or let kattn.layers.Attention read "
+                "the other text, whatever its length. Received: match of shape "
+                f"{tuple(match_shape)}"
             )
-        self.length = match_shape[-1]
         self.dense = keras.layers.Dense(
             self.units,
             use_bias=False,
@@ -84,23 +94,29 @@ class AttentionFeatureMap(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="places",
         )
-        self.dense.build(match_shape)
+        self.dense.build((*match_shape[:-1], self.places))
 
     def call(self, match, mask=None):
         """`A W`; see the class."""
         self._check(match, mask)
-        return self.dense(cleared(match, merged(match, mask)))
+        match = cleared(match, merged(match, mask))
+        if match.shape[-1] != self.places:
+            match = ops.pad(match, ((0, 0), (0, 0), (0, self.places)))
+            match = match[..., : self.places]
+        return self.dense(match)
 
     def _check(self, match, mask):
         """Raise where shapes do not fit, symbolic or not."""
         _check_rank(match.shape)
         check_mask(match, mask)
-        if self.built and match.shape[-1] not in (None, self.length):
+        if self.length is not None or not self.built:
+            return
+        if match.shape[-1] not in (None, self.places):
             raise ValueError(
                 "This AttentionFeatureMap was built for match matrices of "
-                f"{self.length} columns: pad to that length, or let "
-                "kattn.layers.Attention read the other text, whatever its length. "
-                f"Received: match of shape {tuple(match.shape)}"
+                f"{self.places} columns: pad to that length, say the greatest one by "
+                "length=, or let kattn.layers.Attention read the other text, whatever "
+                f"its length. Received: match of shape {tuple(match.shape)}"
             )
 
     def compute_mask(self, match, previous_mask):
@@ -123,6 +139,7 @@ class AttentionFeatureMap(keras.layers.Layer):
             **super().get_config(),
             "units": self.units,
             "kernel_initializer": initializer,
+            "length": self.length,
         }
 
 

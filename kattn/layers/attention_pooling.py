@@ -41,6 +41,9 @@ class AttentionPooling(keras.layers.Layer):
             of that length; one query, and no axis, if `None`.
         penalty: How much of the penalty is added to the loss, in training and
             evaluation: its mean over the texts that have a live position.
+        projected: Whether the hidden representation has W and b; without them it is
+            `u_t = activation(h_t)`, as Zhou et al. pool the states of a BiLSTM, and
+            `units` is none.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
@@ -77,7 +80,9 @@ class AttentionPooling(keras.layers.Layer):
         Yang et al. 2016, Hierarchical Attention Networks for Document Classification,
         NAACL, section 2.2. Hops: Lin et al. 2017, arXiv:1703.03130, where b is 0. A
         query from outside: Er et al. 2016, Attention pooling-based convolutional neural
-        network for sentence modelling, Information Sciences 373, by cosine.
+        network for sentence modelling, Information Sciences 373, by cosine. Without W:
+        Zhou et al. 2016, Attention-Based Bidirectional Long Short-Term Memory Networks
+        for Relation Classification, ACL, equations 9 to 11.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class AttentionPooling(keras.layers.Layer):
         query_initializer=None,
         hops=None,
         penalty=0.0,
+        projected=True,
         **kwargs,
     ):
         check_flags(kwargs)
@@ -105,6 +111,11 @@ class AttentionPooling(keras.layers.Layer):
                 "The penalty is for hops that read the same. Expected: hops, or "
                 f"penalty=0. Received: penalty={penalty!r}, hops=None"
             )
+        if units is not None and not projected:
+            raise ValueError(
+                "Without W the hidden representation is as wide as the input. Expected:"
+                f" units=None, or projected=True. Received: units={units!r}"
+            )
         if query_initializer is None:
             query_initializer = "zeros" if hops is None else "glorot_uniform"
         self.units = units
@@ -114,6 +125,7 @@ class AttentionPooling(keras.layers.Layer):
         self.query_initializer = keras.initializers.get(query_initializer)
         self.hops = hops
         self.penalty = penalty
+        self.projected = projected
         #: The learned query; `None` where it comes from outside.
         self.query = None
         # The parts that are layers compute in this layer's precision.
@@ -125,11 +137,12 @@ class AttentionPooling(keras.layers.Layer):
         """Make W, b, the query where it is learned, and the score's weights."""
         self._check_shapes(inputs_shape, query_shape)
         width = (inputs_shape if query_shape is None else query_shape)[-1]
-        units = self.units or width
-        self.hidden_dense = keras.layers.Dense(
-            units, self.activation, dtype=self.dtype_policy, name="hidden"
-        )
-        self.hidden_dense.build(inputs_shape)
+        units = (self.units or width) if self.projected else inputs_shape[-1]
+        if self.projected:
+            self.hidden_dense = keras.layers.Dense(
+                units, self.activation, dtype=self.dtype_policy, name="hidden"
+            )
+            self.hidden_dense.build(inputs_shape)
         queries = (None, 1, width)
         if query_shape is None:
             queries = (None, self.hops or 1, units)
@@ -159,7 +172,7 @@ class AttentionPooling(keras.layers.Layer):
         batch, length, _ = ops.shape(value)
         context, weights = attend(
             query,
-            self.hidden_dense(value),  # (B, T, units)
+            self._hidden(value),  # (B, T, units)
             value,
             score=self.score,
             normalizer=self.normalizer,
@@ -174,6 +187,9 @@ class AttentionPooling(keras.layers.Layer):
         if return_attention_scores:
             return context, ops.cast(weights, self.compute_dtype)
         return context
+
+    def _hidden(self, value):
+        return self.hidden_dense(value) if self.projected else self.activation(value)
 
     def compute_mask(self, inputs, previous_mask):
         """None: the positions are gone."""
@@ -246,6 +262,7 @@ class AttentionPooling(keras.layers.Layer):
             "query_initializer": keras.initializers.serialize(self.query_initializer),
             "hops": self.hops,
             "penalty": self.penalty,
+            "projected": self.projected,
         }
 
 

@@ -1,18 +1,72 @@
 """Text models: one file a family, on KerasHub's base classes."""
 
+from kattn.models.abcnn import (
+    ABCNNBackbone,
+    ABCNNTextPairClassifier,
+    ABCNNTextPairClassifierPreprocessor,
+    ABCNNTokenizer,
+)
+from kattn.models.apcnn import (
+    APCNNBackbone,
+    APCNNTextClassifier,
+    APCNNTextClassifierPreprocessor,
+    APCNNTokenizer,
+)
+from kattn.models.attention_encoder import (
+    AttentionEncoderBackbone,
+    AttentionEncoderTextClassifier,
+    AttentionEncoderTextClassifierPreprocessor,
+    AttentionEncoderTokenizer,
+)
+from kattn.models.bilstm_attention import (
+    BiLSTMAttentionBackbone,
+    BiLSTMAttentionTextClassifier,
+    BiLSTMAttentionTextClassifierPreprocessor,
+    BiLSTMAttentionTokenizer,
+)
 from kattn.models.hierarchical_attention import (
     HierarchicalAttentionBackbone,
     HierarchicalAttentionTextClassifier,
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
 )
+from kattn.models.pair_features import PairFeatures
+from kattn.models.reader import (
+    ReaderBackbone,
+    ReaderTextPairClassifier,
+    ReaderTextPairClassifierPreprocessor,
+    ReaderTokenizer,
+)
 from kattn.models.text_classifier import Prediction, TextClassifier
+from kattn.models.text_pair_classifier import TextPairClassifier
 
 __all__ = [
+    "ABCNNBackbone",
+    "ABCNNTextPairClassifier",
+    "ABCNNTextPairClassifierPreprocessor",
+    "ABCNNTokenizer",
+    "APCNNBackbone",
+    "APCNNTextClassifier",
+    "APCNNTextClassifierPreprocessor",
+    "APCNNTokenizer",
+    "AttentionEncoderBackbone",
+    "AttentionEncoderTextClassifier",
+    "AttentionEncoderTextClassifierPreprocessor",
+    "AttentionEncoderTokenizer",
+    "BiLSTMAttentionBackbone",
+    "BiLSTMAttentionTextClassifier",
+    "BiLSTMAttentionTextClassifierPreprocessor",
+    "BiLSTMAttentionTokenizer",
     "HierarchicalAttentionBackbone",
     "HierarchicalAttentionTextClassifier",
     "HierarchicalAttentionTextClassifierPreprocessor",
     "HierarchicalAttentionTokenizer",
+    "PairFeatures",
     "Prediction",
+    "ReaderBackbone",
+    "ReaderTextPairClassifier",
+    "ReaderTextPairClassifierPreprocessor",
+    "ReaderTokenizer",
     "TextClassifier",
+    "TextPairClassifier",
 ]

@@ -3,11 +3,16 @@
 import numpy as np
 
 
+def count(texts):
+    """How many examples there are, in a list of texts or a tuple of several lists."""
+    return len(texts[0] if isinstance(texts, tuple) else texts)
+
+
 def split(texts, labels, weights, fraction, seed):
     """Draw validation examples from all of them.
 
     Args:
-        texts: A list or array of texts.
+        texts: A list of texts, or a tuple of several.
         labels: Their labels, or `None`.
         weights: Their weights, or `None`.
         fraction: How many of them to hold out, between 0 and 1.
@@ -18,17 +23,19 @@ def split(texts, labels, weights, fraction, seed):
         labels and weights that there are.
 
     Raises:
-        ValueError: If the fraction is none, or the texts are not in a list or array.
+        ValueError: If the fraction is none.
     """
-    if not isinstance(texts, list | tuple | np.ndarray) or not 0 < fraction < 1:
+    if not 0 < fraction < 1:
         raise ValueError(
-            "`validation_split` is a fraction of a list or array of texts. Received: "
-            f"{fraction} of a {type(texts).__name__}"
+            "`validation_split` is a fraction of the texts, between 0 and 1. "
+            f"Received: {fraction}"
         )
-    order = np.random.default_rng(seed).permutation(len(texts))
-    cut = round(len(texts) * (1 - fraction))
+    order = np.random.default_rng(seed).permutation(count(texts))
+    cut = round(count(texts) * (1 - fraction))
 
     def some(values, rows):
+        if isinstance(values, tuple):
+            return tuple(some(part, rows) for part in values)
         return None if values is None else [values[i] for i in rows]
 
     train, held = order[:cut], order[cut:]

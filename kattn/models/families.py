@@ -1,35 +1,91 @@
 """The model families, by the names that recipes use."""
 
 import dataclasses
+import inspect
 
-from kattn.models import hierarchical_attention as han
+from kattn.models import (
+    abcnn,
+    apcnn,
+    attention_encoder,
+    bilstm_attention,
+    hierarchical_attention,
+    reader,
+)
 from kattn.models.text_classifier import TextClassifier
+from kattn.models.text_pair_classifier import TextPairClassifier
 from kattn.names import unknown
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """The classes of a family, and which options of a recipe go to which of them.
+    """The classes of a family, and what a recipe starts from.
 
     Args:
         classifier: The task class; it names the backbone and the preprocessor.
-        tokenizer: The tokenizer class.
-        backbone_options: Names of the backbone's arguments a recipe may set.
-        preprocessor_options: Names of the preprocessor's arguments a recipe may set.
+        defaults: Keys of a recipe that this family has other defaults for.
     """
 
     classifier: type[TextClassifier]
-    tokenizer: type
-    backbone_options: tuple[str, ...]
-    preprocessor_options: tuple[str, ...]
+    defaults: dict
+
+    @property
+    def pairs(self) -> bool:
+        """Whether an example is a pair of texts."""
+        return issubclass(self.classifier, TextPairClassifier)
+
+    @property
+    def tokenizer(self) -> type:
+        """The tokenizer class."""
+        return self.classifier.preprocessor_cls.tokenizer_cls
+
+    def backbone_options(self) -> list[str]:
+        """Names of the backbone's arguments, but for the size of the vocabulary."""
+        return _arguments(self.classifier.backbone_cls)
+
+    def preprocessor_options(self) -> list[str]:
+        """Names of the preprocessor's arguments, but for the tokenizer."""
+        return _arguments(self.classifier.preprocessor_cls)
+
+    def options(self) -> list[str]:
+        """Names of both's arguments."""
+        return [*self.backbone_options(), *self.preprocessor_options()]
+
+
+def _arguments(cls):
+    names = list(inspect.signature(cls.__init__).parameters)
+    return [name for name in names[2:] if name not in ("dtype", "kwargs")]
 
 
 FAMILIES = {
+    "abcnn": Family(
+        abcnn.ABCNNTextPairClassifier,
+        {"dropout": 0.0, "epochs": 30, "patience": 5, "min_count": 1},
+    ),
+    "apcnn": Family(
+        apcnn.APCNNTextClassifier,
+        {"dropout": 0.5, "epochs": 20, "patience": 4, "min_count": 1, "max_words": 256},
+    ),
+    "attention_encoder": Family(
+        attention_encoder.AttentionEncoderTextClassifier,
+        {"dropout": 0.2, "learning_rate": 1e-3, "max_words": 512},
+    ),
+    "bilstm_attention": Family(
+        bilstm_attention.BiLSTMAttentionTextClassifier,
+        {"dropout": 0.3, "max_words": 512},
+    ),
     "han": Family(
-        han.HierarchicalAttentionTextClassifier,
-        han.HierarchicalAttentionTokenizer,
-        ("embedding_dim", "units", "attention_units", "dropout"),
-        ("max_sentences", "max_words"),
+        hierarchical_attention.HierarchicalAttentionTextClassifier,
+        {
+            "embedding_dim": 100,
+            "units": 50,
+            "attention_units": 100,
+            "max_sentences": 32,
+            "max_words": 32,
+        },
+    ),
+    "reader": Family(
+        reader.ReaderTextPairClassifier,
+        {"dropout": 0.2, "epochs": 20, "patience": 4, "min_count": 1},
     ),
 }
 

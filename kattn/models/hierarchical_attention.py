@@ -9,19 +9,11 @@ import keras_hub
 
 from kattn import normalizers
 from kattn.layers import AttentionPooling, Hierarchical
+from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
+from kattn.models.recurrent import WideOrthogonal
 from kattn.models.text_classifier import TextClassifier
 from kattn.text import WordTokenizer, cut, head_and_tail, pad_to_bucket, split_sentences
-from kattn.text.libraries import tensorflow
-
-
-@keras.saving.register_keras_serializable(package="kattn")
-class WideOrthogonal(keras.initializers.Orthogonal):
-    """Orthogonal, drawn in float32: TensorFlow has no QR decomposition in bfloat16."""
-
-    def __call__(self, shape, dtype=None):
-        """A matrix of that shape, cast to the dtype after it was drawn."""
-        return keras.ops.cast(super().__call__(shape, "float32"), dtype or "float32")
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -206,12 +198,12 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         """The same layers and weights, with the attention as outputs.
 
         Returns:
-            A `keras.Model` of the same inputs that gives a dictionary: `document`
+            A `keras.Model` of the same inputs that gives a dictionary: `vector`
             `(B, 2 * units)`, `sentence_weights` `(B, S)` and `word_weights`
             `(B, S, T)`. Weights of a document's sentences, and of a sentence's words,
             sum to 1; those of padding are 0.
         """
-        return keras.Model(self.input, {"document": self.output, **self._attention})
+        return keras.Model(self.input, {"vector": self.output, **self._attention})
 
     def get_config(self):
         """The constructor's arguments."""
@@ -234,9 +226,7 @@ class HierarchicalAttentionTokenizer(Presets, WordTokenizer):
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class HierarchicalAttentionTextClassifierPreprocessor(
-    Presets, keras_hub.models.TextClassifierPreprocessor
-):
+class HierarchicalAttentionTextClassifierPreprocessor(Preprocessor):
     """Strings to sentences of word ids.
 
     Sentences longer than `max_words` are cut into pieces; of documents longer than
@@ -272,61 +262,30 @@ class HierarchicalAttentionTextClassifierPreprocessor(
     tokenizer_cls = HierarchicalAttentionTokenizer
 
     def __init__(self, tokenizer, max_sentences=48, max_words=32, **kwargs):
-        # KerasHub packs flat sequences of one length: it has no use for the two here.
-        kwargs.pop("sequence_length", None)
-        kwargs.pop("truncate", None)
         super().__init__(tokenizer, **kwargs)
         self.max_sentences = max_sentences
         self.max_words = max_words
-
-    def build(self, input_shape):
-        """Nothing to build."""
-        self.built = True
 
     def words(self, texts):
         """The words that the model reads, `(B, S, T)` ragged strings."""
         sentences = self.tokenizer.words(split_sentences(texts))  # (B, S, T)
         return head_and_tail(cut(sentences, self.max_words), self.max_sentences)
 
-    def ids(self, texts):
-        """Their ids, `(B, S, T)` ragged integers."""
-        return self.tokenizer.ids(self.words(texts))
-
     def pad(self, ids):
-        """Ragged ids as the model's inputs."""
+        """Ragged ids `(B, S, T)` as the model's inputs."""
         token_ids = pad_to_bucket(
-            ids, _buckets(self.max_sentences), _buckets(self.max_words)
+            ids, buckets(self.max_sentences), buckets(self.max_words)
         )
-        return {
-            "token_ids": token_ids,
-            "padding_mask": token_ids != self.tokenizer.pad_token_id,
-        }
-
-    def call(self, x, y=None, sample_weight=None):
-        """Preprocess; see the class."""
-        tf = tensorflow()
-        with tf.device("cpu"):
-            texts = tf.convert_to_tensor(x, tf.string)
-            inputs = self.pad(self.ids(tf.reshape(texts, [-1])))
-            if texts.shape.rank == 0:
-                inputs = {name: value[0] for name, value in inputs.items()}
-        return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
+        padding_mask = token_ids != self.tokenizer.pad_token_id
+        return {"token_ids": token_ids, "padding_mask": padding_mask}
 
     def get_config(self):
         """The constructor's arguments."""
-        config = super().get_config()
-        del config["sequence_length"], config["truncate"]
         return {
-            **config,
+            **super().get_config(),
             "max_sentences": self.max_sentences,
             "max_words": self.max_words,
         }
-
-
-def _buckets(maximum):
-    """Lengths up to `maximum`, each at most half as long again as the one before."""
-    steps = [n for k in range(2, 20) for n in (2**k, 3 * 2 ** (k - 1))]
-    return (*(n for n in steps if n < maximum), maximum)
 
 
 @keras.saving.register_keras_serializable(package="kattn")

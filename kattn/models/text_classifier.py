@@ -7,7 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from kattn.models.examples import checked, split
+from kattn.models.examples import checked, count, split
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -22,8 +22,8 @@ _TOKENIZED_AT_ONCE = 1024
 class TextClassifier(Presets, keras_hub.models.TextClassifier):
     """Base class of kattn's classifiers of single texts.
 
-    A subclass sets `backbone_cls` and `preprocessor_cls`. The preprocessor splits in
-    two: `ids(texts)` gives ragged ids, `pad(ids)` the model's inputs.
+    A subclass sets `backbone_cls` and `preprocessor_cls`, the latter a
+    `kattn.models.preprocessors.Preprocessor`.
 
     Args:
         backbone: A backbone whose output is one vector a text, `(B, D)`.
@@ -33,6 +33,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         dropout: Fraction of the text's vector dropped in training.
         **kwargs: As for `keras_hub.models.Task`: `name`, `compile`.
     """
+
+    #: What an example is called in messages.
+    _unit = "texts"
 
     def __init__(
         self,
@@ -182,6 +185,8 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 label is not one of the classes.
             TypeError: If a text is not a string.
         """
+        if self._tokenizes(x):
+            x = self._checked(x)
         if validation_split and validation_data is None and self._tokenizes(x):
             x, y, sample_weight, validation_data = split(
                 x, y, sample_weight, validation_split, seed
@@ -189,8 +194,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         if validation_data is not None and not _is_dataset(validation_data):
             texts, labels, *rest = validation_data
             if self._tokenizes(texts):
+                texts = self._checked(texts)
                 validation_data = self._ordered(
-                    checked(texts), batch_size, self._labels(texts, labels), *rest
+                    texts, batch_size, self._labels(texts, labels), *rest
                 )
         elif validation_data is not None:
             validation_data = self._preprocessed(validation_data)
@@ -198,6 +204,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             if _is_dataset(x):
                 # Keras would warn that it does not shuffle a dataset.
                 kwargs["shuffle"] = False
+                self._prepare(None)
                 x = self._preprocessed(x)
             return keras.Model.fit(
                 self,
@@ -212,10 +219,11 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         # A step that makes no variables is traced once, not twice.
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        texts = checked(x)
+        ids = self._ids(x)
+        self._prepare(ids)
         batches, steps = training_batches(
-            self._ids(texts),
-            self._labels(texts, y),
+            ids,
+            self._labels(x, y),
             self.preprocessor.pad,
             batch_size=batch_size or 32,
             seed=seed,
@@ -233,8 +241,8 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
     def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
         """Loss and metrics, as `keras.Model.evaluate` gives them, on strings."""
         if self._tokenizes(x):
-            texts = checked(x)
-            x = self._ordered(texts, batch_size, self._labels(texts, y), sample_weight)
+            x = self._checked(x)
+            x = self._ordered(x, batch_size, self._labels(x, y), sample_weight)
             return keras.Model.evaluate(self, x, **kwargs)
         if _is_dataset(x) and not kwargs.get("_use_cached_eval_dataset"):
             x = self._preprocessed(x)
@@ -245,9 +253,8 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
     def predict(self, x, batch_size=None, **kwargs):
         """Logits `(B, num_classes)` of texts, as `keras.Model.predict` gives them."""
         if self._tokenizes(x):
-            return keras.Model.predict(
-                self, self._ordered(checked(x), batch_size), **kwargs
-            )
+            batches = self._ordered(self._checked(x), batch_size)
+            return keras.Model.predict(self, batches, **kwargs)
         if _is_dataset(x):
             x = self._preprocessed(x)
         return keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
@@ -284,8 +291,8 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             `backbone.attention_model()` gives them.
         """
         attention = self.backbone.attention_model()
-        vector = self.backbone.output  # (B, D)
-        weights = {k: v for k, v in attention.output.items() if v is not vector}
+        weights = dict(attention.output)
+        vector = weights.pop("vector")  # (B, D)
         logits = self.output_dense(self.output_dropout(vector))
         return keras.Model(attention.input, {"logits": logits, **weights})
 
@@ -305,6 +312,18 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             x, str | bytes | list | tuple | np.ndarray
         )
 
+    def _checked(self, x):
+        """The texts as a list of strings, or an error that says what is wrong."""
+        return checked(x)
+
+    def _prepare(self, ids):
+        """Count in the training texts what a model needs counted; nothing here.
+
+        Args:
+            ids: What `_ids` made of the texts; `None` for a dataset, which is read but
+                as it trains.
+        """
+
     def _preprocessed(self, dataset):
         if self.preprocessor is None:
             return dataset
@@ -316,12 +335,16 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
     def _ids(self, texts):
         """Ragged ids of all texts, made once."""
         tf = tensorflow()
+        parts = texts if isinstance(texts, tuple) else (texts,)
+        chunks = []
         with tf.device("cpu"):
-            chunks = [
-                self.preprocessor.ids(tf.constant(texts[i : i + _TOKENIZED_AT_ONCE]))
-                for i in range(0, len(texts), _TOKENIZED_AT_ONCE)
-            ]
-            return tf.concat(chunks, axis=0)
+            for start in range(0, count(texts), _TOKENIZED_AT_ONCE):
+                rows = slice(start, start + _TOKENIZED_AT_ONCE)
+                batch = tuple(tf.constant(part[rows]) for part in parts)
+                chunks.append(
+                    self.preprocessor.ids(batch if texts is parts else batch[0])
+                )
+            return tf.nest.map_structure(lambda *ids: tf.concat(ids, axis=0), *chunks)
 
     def _ordered(self, texts, batch_size, labels=None, weights=None):
         return ordered_batches(
@@ -337,9 +360,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         if labels is None:
             raise ValueError("Training and evaluation need labels. Received: None")
         labels = np.asarray(labels)
-        if labels.shape != (len(texts),):
+        if labels.shape != (count(texts),):
             raise ValueError(
-                f"There is one label for each of the {len(texts)} texts. "
+                f"There is one label for each of the {count(texts)} {self._unit}. "
                 f"Received: labels of shape {labels.shape}"
             )
         if labels.dtype.kind in "iub":

@@ -17,7 +17,7 @@ def training_batches(
     of similar length and come in random order.
 
     Args:
-        documents: `tf.RaggedTensor` of ids, `(N, ...)`.
+        documents: `tf.RaggedTensor` of ids, `(N, ...)`, or a tuple of several.
         labels: Integers `(N,)`.
         pad: Function that makes a model's inputs of some of the documents.
         batch_size: Documents a batch; the last batch of an epoch may have fewer.
@@ -38,15 +38,17 @@ def training_batches(
         (2, 3)
     """
     tf = tensorflow()
-    total = int(documents.nrows())
-    lengths = documents.row_lengths()  # (N,)
+    parts = tf.nest.flatten(documents)
+    total = int(parts[0].nrows())
+    lengths = sum(part.row_lengths() for part in parts)  # (N,)
     targets = [tf.convert_to_tensor(labels)]
     if weights is not None:
         targets.append(tf.convert_to_tensor(weights, "float32"))
     steps = -(-total // batch_size)
 
     def batch(rows):
-        return (pad(tf.gather(documents, rows)), *(tf.gather(y, rows) for y in targets))
+        some = tf.nest.map_structure(lambda part: tf.gather(part, rows), documents)
+        return (pad(some), *(tf.gather(y, rows) for y in targets))
 
     def epoch(number):
         shuffle = tf.random.experimental.stateless_shuffle
@@ -73,7 +75,7 @@ def ordered_batches(documents, pad, *, batch_size, labels=None, weights=None):
     """One pass over the documents, in their order.
 
     Args:
-        documents: `tf.RaggedTensor` of ids, `(N, ...)`.
+        documents: `tf.RaggedTensor` of ids, `(N, ...)`, or a tuple of several.
         pad: Function that makes a model's inputs of some of the documents.
         batch_size: Documents a batch.
         labels: Integers `(N,)`, or `None`.

@@ -44,7 +44,7 @@ def test_trains_on_strings_and_is_saved(estimator, tmp_path):
     ids = model.preprocessor(TEXTS)
     attention = model.backbone.attention_model()(ids)
     for name, weights in attention.items():
-        if name != "document":
+        if name != "vector":
             sums = ops.convert_to_numpy(weights).sum(-1)
             assert set(np.unique(ops.convert_to_numpy(weights))) <= {0, 1}
             assert set(np.unique(sums)) <= {0, 1} and sums.any()

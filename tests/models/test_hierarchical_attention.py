@@ -137,7 +137,7 @@ def test_is_the_papers_model_on_padded_batches():
     outputs = backbone.attention_model()(padded(DOCUMENTS, 5, 8))
     for i, document in enumerate(DOCUMENTS):
         vector, sentence_weights, word_weights = paper(backbone, document)
-        np.testing.assert_allclose(outputs["document"][i], vector, atol=1e-5)
+        np.testing.assert_allclose(outputs["vector"][i], vector, atol=1e-5)
         got = np.array(outputs["sentence_weights"][i])
         np.testing.assert_allclose(got[: len(document)], sentence_weights, atol=1e-5)
         assert (got[len(document) :] == 0).all()
