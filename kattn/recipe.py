@@ -64,6 +64,7 @@ class Recipe:
         attention: `"static"` or `"dynamic"`.
         reading_dim: Width of what a reader makes of both texts.
         shared: Whether one recurrent layer reads both texts.
+        compare: Whether a reader compares what was read with what was asked.
         dropout: Fraction dropped in training; what of, the model says.
         epochs: The most epochs.
         batch_size: Texts a batch.
@@ -118,6 +119,7 @@ class Recipe:
     attention: str | None = None
     reading_dim: int | None = None
     shared: bool | None = None
+    compare: bool | None = None
     dropout: float = 0.4
     epochs: int = 6
     batch_size: int = 32

@@ -188,3 +188,42 @@ def slope(function, x, direction, step=1e-5):
     return (function(x + step * direction) - function(x - step * direction)) / (
         2 * step
     )
+
+
+# === Models: one text of vectors (T, D) at a time ===
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(x, kernel, recurrent, bias):
+    """Hochreiter and Schmidhuber 1997 with a forget gate; Keras's order i, f, c, o."""
+    units = recurrent.shape[0]
+    h, c, states = np.zeros(units), np.zeros(units), []
+    for x_t in x:
+        i, f, g, o = np.split(x_t @ kernel + h @ recurrent + bias, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.array(states).reshape(-1, units)
+
+
+def gru(x, kernel, recurrent, bias):
+    """Yang et al. 2016, section 2.1; gates in Keras's order z, r, h, z as in Keras."""
+    units = recurrent.shape[0]
+    h, states = np.zeros(units), []
+    for x_t in x:
+        z_x, r_x, h_x = np.split(x_t @ kernel + bias[0], 3)
+        z_h, r_h, h_h = np.split(h @ recurrent + bias[1], 3)
+        z, r = sigmoid(z_x + z_h), sigmoid(r_x + r_h)
+        h = z * h + (1 - z) * np.tanh(h_x + r * h_h)
+        states.append(h)
+    return np.array(states).reshape(-1, units)
+
+
+def both_ways(cell, x, weights):
+    """States of both directions; the last ones, after the last word and the first."""
+    forward = cell(x, *weights[:3])
+    backward = cell(x[::-1], *weights[3:])
+    return forward, backward[::-1], forward[-1], backward[-1]

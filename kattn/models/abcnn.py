@@ -155,7 +155,7 @@ class PairConvolution(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.variant = variant
-        self.match = scores.get(match)
+        self.match = scores.serialize(scores.get(match))
         self.feature_map = feature_map
         self.max_length = max_length
         self.before = variant in ("abcnn1", "abcnn3")
@@ -164,7 +164,7 @@ class PairConvolution(keras.layers.Layer):
     def build(self, premise_shape, hypothesis_shape):
         """Build the parts that the variant has."""
         width, policy = premise_shape[-1], self.dtype_policy
-        match = scores.serialize(self.match)  # each matrix has weights of its own
+        match = self.match  # a config: each matrix has weights of its own
         if self.before and self.feature_map == "places":
             self.input_match = MatchMatrix(match, dtype=policy, name="input_match")
             self.input_match.build(premise_shape, hypothesis_shape)
@@ -264,7 +264,7 @@ class PairConvolution(keras.layers.Layer):
     def _match(self, layer, texts, masks):
         """The match matrix, from 0 to 1, and 0 at padding."""
         match = layer(*texts, left_mask=masks[0], right_mask=masks[1])
-        if isinstance(self.match, scores.Proximity):
+        if isinstance(layer.score, scores.Proximity):
             return match
         seen = ops.logical_and(
             ops.expand_dims(masks[0], 2), ops.expand_dims(masks[1], 1)
@@ -303,7 +303,7 @@ class PairConvolution(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "variant": self.variant,
-            "match": scores.serialize(self.match),
+            "match": self.match,
             "feature_map": self.feature_map,
             "max_length": self.max_length,
         }
@@ -429,7 +429,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         **kwargs,
     ):
         # === Layers ===
-        match = scores.get(match)
+        match = scores.serialize(scores.get(match))
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
@@ -442,7 +442,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
                 filters,
                 kernel_size,
                 variant,
-                scores.serialize(match),
+                match,
                 feature_map,
                 max_length,
                 dtype=dtype,
@@ -501,10 +501,6 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         self.pair_features = pair_features
         self.dropout = dropout
 
-    def adapt(self, texts, tokens):
-        """Count what `pair_features` need; see `kattn.models.PairFeatures.adapt`."""
-        self.pair_features_layer.adapt(texts, tokens)
-
     def attention_model(self):
         """The same layers and weights, with the attention as outputs.
 
@@ -526,7 +522,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "num_layers": self.num_layers,
             "filters": self.filters,
             "kernel_size": self.kernel_size,
-            "match": scores.serialize(self.match),
+            "match": self.match,
             "feature_map": self.feature_map,
             "max_length": self.max_length,
             "join_vectors": self.join_vectors,
@@ -580,27 +576,3 @@ class ABCNNTextPairClassifier(TextPairClassifier):
 
     backbone_cls = ABCNNBackbone
     preprocessor_cls = ABCNNTextPairClassifierPreprocessor
-
-    def adapt(self, x):
-        """Count the words of pairs for `pair_features`; `fit` on lists does so itself.
-
-        Args:
-            x: Pairs: `(premises, hypotheses)`.
-        """
-        self._count(self._ids(self._checked(x)))
-
-    def _count(self, ids):
-        texts = (text for part in ids for text in part.to_list())
-        self.backbone.adapt(texts, self.preprocessor.tokenizer.get_vocabulary())
-
-    def _prepare(self, ids):
-        layer = self.backbone.pair_features_layer
-        if layer is None or layer.adapted:
-            return
-        if ids is None:
-            raise ValueError(
-                "Pair features count the words of the training pairs, which a dataset "
-                "gives but as it trains. Call `adapt((premises, hypotheses))` before "
-                "`fit(dataset)`."
-            )
-        self._count(ids)

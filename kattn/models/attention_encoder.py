@@ -293,24 +293,19 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
             raise unknown("positions", positions, POSITIONS)
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
+        score = scores.get(score)
+        if positions == "rotary" and not isinstance(score, scores.ScaledDot):
+            raise ValueError(
+                "Rotary positions turn what a scaled dot product compares. Expected: "
+                'score="scaled_dot", or other positions. Received: '
+                f"score={score.name!r}"
+            )
+        # Configs, so that no two blocks share the weights of a part.
         parts = {
-            "score": scores.get(score),
-            "region": regions.get(region),
-            "normalizer": normalizers.get(normalizer),
+            "score": scores.serialize(Rotary() if positions == "rotary" else score),
+            "region": regions.serialize(regions.get(region)),
+            "normalizer": normalizers.serialize(normalizers.get(normalizer)),
         }
-        configs = {
-            "score": scores.serialize(parts["score"]),
-            "region": regions.serialize(parts["region"]),
-            "normalizer": normalizers.serialize(parts["normalizer"]),
-        }
-        if positions == "rotary":
-            if not isinstance(parts["score"], scores.ScaledDot):
-                raise ValueError(
-                    "Rotary positions turn what a scaled dot product compares. "
-                    'Expected: score="scaled_dot", or other positions. Received: '
-                    f"score={parts['score'].name!r}"
-                )
-            configs["score"] = scores.serialize(Rotary())
         # === Layers ===
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
@@ -327,7 +322,6 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
         self.word_dropout = keras.layers.Dropout(
             dropout, dtype=dtype, name="word_dropout"
         )
-        # From configs, so that no two blocks share the weights of a part.
         self.blocks = [
             AttentionBlock(
                 num_heads,
@@ -335,7 +329,7 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
                 dropout=dropout,
                 dtype=dtype,
                 name=f"block_{i}",
-                **configs,
+                **parts,
             )
             for i in range(num_layers)
         ]
@@ -362,7 +356,7 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
         self.feed_forward_dim = feed_forward_dim
         self.positions = positions
         self.max_length = max_length
-        self.score = parts["score"]
+        self.score = scores.serialize(score)
         self.region = parts["region"]
         self.normalizer = parts["normalizer"]
         self.dropout = dropout
@@ -426,9 +420,9 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
             "feed_forward_dim": self.feed_forward_dim,
             "positions": self.positions,
             "max_length": self.max_length,
-            "score": scores.serialize(self.score),
-            "region": regions.serialize(self.region),
-            "normalizer": normalizers.serialize(self.normalizer),
+            "score": self.score,
+            "region": self.region,
+            "normalizer": self.normalizer,
             "pooling": self.pooling,
             "dropout": self.dropout,
         }

@@ -152,6 +152,14 @@ class PairPreprocessor(SequencePreprocessor):
     def __init__(self, tokenizer, max_words=64, **kwargs):
         super().__init__(tokenizer, max_words, **kwargs)
 
+    def __call__(self, x, *args, **kwargs):
+        """Preprocess; see the class."""
+        # By keyword, for KerasHub takes a tuple of two for examples and their labels.
+        if not args and isinstance(x, tuple) and isinstance(x[0], tuple | dict):
+            x, *args = x
+        names = ("y", "sample_weight")
+        return super().__call__(x=x, **dict(zip(names, args, strict=False)), **kwargs)
+
     def batch(self, x):
         """Premises and hypotheses, as two string tensors."""
         return tuple(map(super().batch, pair(x)))

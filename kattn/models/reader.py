@@ -10,6 +10,7 @@ from keras import ops
 
 from kattn import scores
 from kattn.layers import Attention, AttentionCell, AttentionRNN
+from kattn.models.pair_features import PairFeatures
 from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import PairPreprocessor, pair_inputs
 from kattn.models.presets import Presets
@@ -105,7 +106,8 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
       `weights_i = softmax_t(w . tanh(W y_t + V r_{i-1} + U y'_i))`,
       `r_i = sum_t weights_it y_t + tanh(X r_{i-1})`, and r is the last one.
 
-    The output is `g = tanh(R r + Q u)`, `(B, reading_dim)`.
+    The output is `g = tanh(R r + Q u)`, `(B, reading_dim)`. This is the paper's form;
+    `compare` and `pair_features` add to it what helps where both texts say the same.
 
     Inputs are `premise_token_ids` and `hypothesis_token_ids`, integers `(B, Tp)` and
     `(B, Th)`, and `premise_padding_mask` and `hypothesis_padding_mask`, booleans,
@@ -120,6 +122,10 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         attention_units: Width of the attention's hidden representation.
         reading_dim: Width of g.
         shared: Whether one BiLSTM reads both texts.
+        compare: Whether `|r - u|` and `r * u` are put beside r and u, so that g can
+            tell how what was read differs from what was asked.
+        pair_features: Whether the numbers of `kattn.models.PairFeatures` are joined to
+            the output: overlap, lengths, negation.
         dropout: Fraction of the entries dropped in training, of word vectors and of
             states.
         dtype: Precision policy of the layers.
@@ -147,6 +153,8 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         attention_units=128,
         reading_dim=128,
         shared=False,
+        compare=False,
+        pair_features=False,
         dropout=0.0,
         dtype=None,
         **kwargs,
@@ -180,6 +188,16 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             self.reading = AttentionRNN(
                 cell, return_state=True, dtype=dtype, name="reading"
             )
+        self.compare_dense = None
+        if compare:
+            self.compare_dense = keras.layers.Dense(
+                reading_dim, use_bias=False, dtype=dtype, name="compare"
+            )
+        self.pair_features_layer = None
+        if pair_features:
+            self.pair_features_layer = PairFeatures(
+                vocabulary_size, dtype=dtype, name="pair_features"
+            )
         self.read_dense = keras.layers.Dense(
             reading_dim, use_bias=False, dtype=dtype, name="read"
         )
@@ -212,9 +230,19 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             )  # (B, Th, Tp), (B, 2 * units)
             mean = LivePooling("mean", dtype=dtype)(weights, mask=masks[1])
             self._attention = {"premise_word_weights": mean, "alignment": weights}
+        vector = self.read_dense(read) + self.query_dense(query)
+        if compare:
+            both = ops.concatenate([ops.abs(read - query), read * query], axis=-1)
+            vector = vector + self.compare_dense(both)
+        vector = ops.tanh(vector)  # (B, reading_dim)
+        if pair_features:
+            counted = self.pair_features_layer(
+                *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
+            )
+            vector = ops.concatenate([vector, counted], axis=-1)
         super().__init__(
             inputs=inputs,
-            outputs=ops.tanh(self.read_dense(read) + self.query_dense(query)),
+            outputs=vector,
             dtype=dtype,
             **kwargs,
         )
@@ -227,6 +255,8 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         self.attention_units = attention_units
         self.reading_dim = reading_dim
         self.shared = shared
+        self.compare = compare
+        self.pair_features = pair_features
         self.dropout = dropout
 
     def attention_model(self):
@@ -252,6 +282,8 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             "attention_units": self.attention_units,
             "reading_dim": self.reading_dim,
             "shared": self.shared,
+            "compare": self.compare,
+            "pair_features": self.pair_features,
             "dropout": self.dropout,
         }
 

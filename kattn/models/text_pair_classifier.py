@@ -16,6 +16,9 @@ class TextPairClassifier(TextClassifier):
     under `premise` and `hypothesis`. The batches of a `tf.data.Dataset` have the same
     two forms.
 
+    A backbone that joins counted features to learned ones keeps the layer that counts,
+    a `kattn.models.PairFeatures`, as `pair_features_layer`; else that is `None`.
+
     A subclass sets `backbone_cls` and `preprocessor_cls`, the latter a
     `kattn.models.preprocessors.PairPreprocessor`.
     """
@@ -52,6 +55,39 @@ class TextPairClassifier(TextClassifier):
         scores = self.predict_proba(texts, batch_size=batch_size, verbose=0)
         groups = texts[0] if groups is None else groups
         return ranking.figures(scores[:, positive], labels == positive, groups)
+
+    def adapt(self, x):
+        """Count the words of pairs for `pair_features`; `fit` on lists does so itself.
+
+        Args:
+            x: Pairs.
+
+        Raises:
+            ValueError: If the model has no pair features.
+        """
+        if getattr(self.backbone, "pair_features_layer", None) is None:
+            raise ValueError(
+                "Words are counted for pair features. Expected: a backbone with "
+                "pair_features=True. Received: one without"
+            )
+        self._count(self._ids(self._checked(x)))
+
+    def _count(self, ids):
+        texts = (text for part in ids for text in part.to_list())
+        tokens = self.preprocessor.tokenizer.get_vocabulary()
+        self.backbone.pair_features_layer.adapt(texts, tokens)
+
+    def _prepare(self, ids):
+        layer = getattr(self.backbone, "pair_features_layer", None)
+        if layer is None or layer.adapted:
+            return
+        if ids is None:
+            raise ValueError(
+                "Pair features count the words of the training pairs, which a dataset "
+                "gives but as it trains. Call `adapt((premises, hypotheses))` before "
+                "`fit(dataset)`."
+            )
+        self._count(ids)
 
     def _tokenizes(self, x):
         if self.preprocessor is None:

@@ -1,0 +1,105 @@
+"""The readers against the equations of Hermann et al. 2015."""
+
+import numpy as np
+import pytest
+
+from kattn.models import ReaderBackbone
+
+PREMISES = [[3, 7, 2, 9, 4], [5, 3]]
+HYPOTHESES = [[4, 4], [8, 2, 6]]
+
+
+def padded(**texts):
+    inputs = {}
+    for name, (rows, length) in texts.items():
+        ids = np.zeros((len(rows), length), "int32")
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+        inputs[f"{name}_token_ids"] = ids
+        inputs[f"{name}_padding_mask"] = ids > 0
+    return inputs
+
+
+def make(**options):
+    backbone = ReaderBackbone(
+        12, embedding_dim=5, units=4, attention_units=6, reading_dim=7, **options
+    )
+    draw = np.random.default_rng(0)
+    backbone.set_weights([draw.normal(size=w.shape) for w in backbone.weights])
+    return backbone
+
+
+def paper(oracles, backbone, premise, hypothesis):
+    """g, and the weights of the premise's words: once, or for each query word."""
+    weights = {w.path: np.array(w, "float64") for w in backbone.weights}
+
+    def of(*parts):
+        return [v for path, v in weights.items() if all(p in path for p in parts)]
+
+    (table,) = of("token_embedding")
+    encoders = ["premise_encoder", "hypothesis_encoder"]
+    if backbone.shared:
+        encoders[1] = encoders[0]
+    forward, backward, *_ = oracles.both_ways(
+        oracles.lstm, table[premise], of(encoders[0])
+    )
+    y = np.hstack([forward, backward])
+    forward, backward, *last = oracles.both_ways(
+        oracles.lstm, table[hypothesis], of(encoders[1])
+    )
+    y_q, u = np.hstack([forward, backward]), np.hstack(last)
+    # W q + U k + b under tanh, then v.
+    w_q, w_k, b, v = (
+        of("additive", "query/kernel")
+        + of("additive", "key/kernel")
+        + of("additive", "key/bias")
+        + of("additive", "vector")
+    )
+    every = np.ones(len(premise), bool)
+
+    def look(query):
+        m = np.tanh(query @ w_q + y @ w_k + b)  # (Tp, units)
+        return oracles.softmax(m @ v, every)
+
+    if backbone.attention == "static":
+        shares = look(u)
+        read = shares @ y
+    else:
+        (w_rr,) = of("recollection/kernel")
+        read, shares = np.zeros(len(u)), []
+        for word in y_q:
+            shares.append(look(np.hstack([read, word])))
+            read = shares[-1] @ y + np.tanh(read @ w_rr)
+    w_rg, w_ug, b_g = (
+        weights[path] for path in ("read/kernel", "query/kernel", "query/bias")
+    )
+    return np.tanh(read @ w_rg + u @ w_ug + b_g), np.array(shares)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("attention", ["static", "dynamic"])
+def test_is_the_papers_model_padded_or_alone(attention, shared, oracles):
+    backbone = make(attention=attention, shared=shared)
+    batch = padded(premise=(PREMISES, 7), hypothesis=(HYPOTHESES, 4))
+    outputs = backbone.attention_model()(batch)
+    for i, (premise, hypothesis) in enumerate(zip(PREMISES, HYPOTHESES, strict=True)):
+        vector, shares = paper(oracles, backbone, premise, hypothesis)
+        np.testing.assert_allclose(outputs["vector"][i], vector, atol=1e-5)
+        alone = padded(
+            premise=([premise], len(premise)),
+            hypothesis=([hypothesis], len(hypothesis)),
+        )
+        np.testing.assert_allclose(backbone(alone)[0], vector, atol=1e-5)
+        words = np.array(outputs["premise_word_weights"][i])
+        assert (words[len(premise) :] == 0).all()
+        if attention == "dynamic":
+            got = np.array(outputs["alignment"][i, : len(hypothesis), : len(premise)])
+            np.testing.assert_allclose(got, shares, atol=1e-5)
+            assert (np.array(outputs["alignment"][i, len(hypothesis) :]) == 0).all()
+            shares = shares.mean(axis=0)
+        np.testing.assert_allclose(words[: len(premise)], shares, atol=1e-5)
+
+
+def test_an_unknown_reading():
+    with pytest.raises(ValueError, match="Did you mean 'dynamic'"):
+        ReaderBackbone(12, attention="dinamic")
