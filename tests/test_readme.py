@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kattn
+from kattn.models.families import FAMILIES, family
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,6 +69,17 @@ def test_each_layer_has_its_row_and_its_use():
         assert outputs.shape[0] == 2
         assert paper.startswith("[")
     assert listed == set(kattn.layers.__all__) - {"AttentionCell"}
+
+
+def test_each_family_has_its_row():
+    listed = set()
+    for name, _, classes, paper in rows("`--model`"):
+        kin = family(name.strip("`"))
+        listed.add(name.strip("`"))
+        kinds = [getattr(kattn.models, x) for x in re.findall(r"`(\w+)`", classes)]
+        assert kinds == [kin.classifier.backbone_cls, kin.classifier]
+        assert paper.startswith("[")
+    assert listed == set(FAMILIES)
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "models").iterdir()))

@@ -273,6 +273,11 @@ def test_a_checkpoint_of_another_model_or_half_a_file_is_refused(finished, tmp_p
         ({"resume": "nowhere"}, "no run to resume"),
         ({"resume": "nowhere", "epochs": 3}, "stands alone"),
         ({"epochs": 0}, "'epochs' is at least 1"),
+        ({"hops": 3}, "'han' has no option 'hops'. Its options are: attention_units"),
+        ({"model": "bilstm_attention", "pooling": "men"}, "Did you mean 'mean'"),
+        ({"model": "apcnn", "kernel_sizes": []}, "of type a list of int"),
+        ({"model": "apcnn", "kernel_sizes": [3, 0]}, "is at least 1"),
+        ({"model": "abcnn"}, "reads pairs of texts, and the corpus .* single texts"),
         ({"dropout": 1.5}, "less than 1"),
         ({"label_column": "star"}, "star"),
     ],
@@ -281,7 +286,10 @@ def test_bad_input_is_explained_and_leaves_nothing(
     options, message, reviews, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    given = {**SMALL, "dataset": str(reviews), **options}
+    small = SMALL
+    if "model" in options:  # which has other options than the model of SMALL
+        small = {"text_column": "review", "label_column": "stars"}
+    given = {**small, "dataset": str(reviews), **options}
     if "resume" in options:
         given = options
     with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -314,14 +322,44 @@ def test_tensorboard_that_is_not_installed_is_asked_for(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_pairs_are_refused_by_a_model_of_single_texts(tmp_path):
-    rows = "".join(f"a{i}\tb{i}\t{i % 2}\n" for i in range(60))
-    path = tmp_path / "pairs.tsv"
-    path.write_text("p\th\tl\n" + rows)
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Pairs whose label is whether both texts have the same number in them."""
+    rows = [
+        f"the number {i % 7}\tnumber {(i + i // 2 % 2) % 7} it is\t{i // 2 % 2}\n"
+        for i in range(80)
+    ]
+    path = tmp_path_factory.mktemp("pairs") / "pairs.tsv"
+    path.write_text("p\th\tl\n" + "".join(rows))
     columns = {"premise_column": "p", "hypothesis_column": "h", "label_column": "l"}
-    with pytest.raises(ValueError, match="reads single texts"):
-        recipes.run({**columns, "dataset": str(path), "output": str(tmp_path / "run")})
+    return {**columns, "dataset": str(path)}
+
+
+def test_pairs_are_refused_by_a_model_of_single_texts(pairs, tmp_path):
+    with pytest.raises(ValueError, match="reads single texts, .* has pairs of texts"):
+        recipes.run({**pairs, "output": str(tmp_path / "run")})
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_pairs_writes_everything_but_what_no_model_of_its_kind_has(
+    pairs, tmp_path
+):
+    options = {"model": "abcnn", "pair_features": True, "epochs": 1, "filters": 4}
+    written = {}
+    for variant in ("abcnn2", "bcnn"):
+        folder = recipes.run(
+            {**pairs, **options, "variant": variant, "output": str(tmp_path / variant)}
+        )
+        written[variant] = {path.name for path in folder.iterdir()}
+        figures = json.loads((folder / "metrics.json").read_text())["test"]
+        assert figures["examples"] == 10
+    page = {"attention.html"}  # without attention there is nothing to show
+    assert written["abcnn2"] - written["bcnn"] == page
+    text = (tmp_path / "abcnn2" / "attention.html").read_text()
+    assert text.count("premise") >= 8 and "hypothesis" in text
+    made = tomllib.loads((tmp_path / "abcnn2" / "recipe.toml").read_text())
+    assert made["pair_features"] is True and made["variant"] == "abcnn2"
+    assert "units" not in made
 
 
 def test_the_command_line_says_one_sentence_and_exits_nonzero(tmp_path):
