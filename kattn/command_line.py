@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--attention-units", type=int, metavar="N")
     model.add_argument("--dropout", type=float, metavar="RATE")
     model.add_argument(
+        "--output-dropout", type=float, metavar="RATE", help="of the text's vector"
+    )
+    model.add_argument(
         "--vocabulary-size", type=int, metavar="N", help="at most N words"
     )
     model.add_argument("--min-count", type=int, metavar="N", help="words seen N times")

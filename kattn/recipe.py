@@ -65,7 +65,8 @@ class Recipe:
         reading_dim: Width of what a reader makes of both texts.
         shared: Whether one recurrent layer reads both texts.
         compare: Whether a reader compares what was read with what was asked.
-        dropout: Fraction dropped in training; what of, the model says.
+        dropout: Fraction dropped in training; what of, the backbone says.
+        output_dropout: Fraction of the text's vector dropped; as `dropout` if `None`.
         epochs: The most epochs.
         batch_size: Texts a batch.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
@@ -121,6 +122,7 @@ class Recipe:
     shared: bool | None = None
     compare: bool | None = None
     dropout: float = 0.4
+    output_dropout: float | None = None
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 3e-3
@@ -154,14 +156,16 @@ class Recipe:
                 )
         if self.class_weight not in (None, "balanced"):
             raise unknown("class weight", self.class_weight, ["balanced"])
-        if not self.dropout < 1:
-            raise ValueError(
-                f"The recipe's 'dropout' is less than 1. Received: {self.dropout}"
-            )
+        for name in ("dropout", "output_dropout"):
+            rate = getattr(self, name)
+            if rate is not None and not rate < 1:
+                raise ValueError(
+                    f"The recipe's {name!r} is less than 1. Received: {rate}"
+                )
 
 
 _LEAST = {
-    **{"dropout": 0.0, "learning_rate": 0.0, "seed": 0},
+    **{"dropout": 0.0, "output_dropout": 0.0, "learning_rate": 0.0, "seed": 0},
     **{"num_layers": 0, "penalty": 0.0, "temperature": 0.0},
 }
 

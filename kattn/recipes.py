@@ -251,7 +251,9 @@ def build(chosen: Recipe, corpus, console: Console):
             backbone,
             preprocessor=preprocessor,
             class_names=corpus.class_names,
-            dropout=chosen.dropout,
+            dropout=chosen.dropout
+            if chosen.output_dropout is None
+            else chosen.output_dropout,
         )
     steps = chosen.epochs * -(-len(corpus.train) // chosen.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(chosen.learning_rate, steps)

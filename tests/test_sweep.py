@@ -195,7 +195,7 @@ def test_the_whole_sweep(case, oracles, gradients, tmp_path):
     check(oracles, gradients, tmp_path, *case)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_shapes_and_masks(data, oracles):
     choice = [data.draw(st.sampled_from(tuple(axis))) for axis in AXES[:3]]

@@ -16,6 +16,7 @@ from kattn.layers import (
     AttentiveWindowPooling,
     MatchMatrix,
 )
+from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
 from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import PairPreprocessor, pair_inputs
@@ -394,7 +395,8 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             vectors of every level.
         pair_features: Whether they also have the numbers of
             `kattn.models.PairFeatures`: overlap, lengths, negation.
-        dropout: Fraction of the entries of word vectors dropped in training.
+        dropout: Fraction of the features of word vectors dropped in training, the same
+            in all words of both texts.
         dtype: Precision policy of the layers.
         **kwargs: `name` and `trainable`.
 
@@ -433,9 +435,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
-        self.word_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="word_dropout"
-        )
+        self.word_dropout = PairDropout(dropout, dtype=dtype, name="word_dropout")
         self.word_pooling = LivePooling("mean", dtype=dtype, name="word_pooling")
         self.levels = [
             PairConvolution(
@@ -459,7 +459,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         # === Functional model ===
         inputs = pair_inputs()
         ids, masks = list(inputs.values())[:2], list(inputs.values())[2:]
-        texts = [self.word_dropout(self.token_embedding(x)) for x in ids]  # (B, T, D)
+        texts = self.word_dropout(*map(self.token_embedding, ids))  # 2 of (B, T, D)
         vectors = [tuple(map(self.word_pooling, texts, masks))]  # 2 of (B, D)
         weights = []
         for level in self.levels:

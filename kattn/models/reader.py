@@ -10,6 +10,7 @@ from keras import ops
 
 from kattn import scores
 from kattn.layers import Attention, AttentionCell, AttentionRNN
+from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
 from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import PairPreprocessor, pair_inputs
@@ -126,8 +127,8 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             tell how what was read differs from what was asked.
         pair_features: Whether the numbers of `kattn.models.PairFeatures` are joined to
             the output: overlap, lengths, negation.
-        dropout: Fraction of the entries dropped in training, of word vectors and of
-            states.
+        dropout: Fraction dropped in training: of the features of word vectors, the same
+            in all words of both texts, and of the entries of states.
         dtype: Precision policy of the layers.
         **kwargs: `name` and `trainable`.
 
@@ -165,9 +166,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
-        self.word_dropout = keras.layers.Dropout(
-            dropout, dtype=dtype, name="word_dropout"
-        )
+        self.word_dropout = PairDropout(dropout, dtype=dtype, name="word_dropout")
         self.premise_encoder = RecurrentEncoder(
             units, cell, dtype=dtype, name="premise_encoder"
         )
@@ -206,9 +205,10 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         inputs = pair_inputs()
         ids, masks = list(inputs.values())[:2], list(inputs.values())[2:]
         encoders = self.premise_encoder, self.hypothesis_encoder
+        texts = self.word_dropout(*map(self.token_embedding, ids))  # 2 of (B, T, D)
         (premise, _), (hypothesis, query) = (
-            encoder(self.word_dropout(self.token_embedding(x)), mask=mask)
-            for encoder, x, mask in zip(encoders, ids, masks, strict=True)
+            encoder(text, mask=mask)
+            for encoder, text, mask in zip(encoders, texts, masks, strict=True)
         )  # (B, Tp, 2 * units), (B, Th, 2 * units), (B, 2 * units)
         premise, hypothesis = map(self.state_dropout, (premise, hypothesis))
         if attention == "static":

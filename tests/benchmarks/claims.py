@@ -140,7 +140,7 @@ def measure(make, corpus, words, vectors, arguments):
     width = 100 if vectors is None else vectors.matrix.shape[1]
     backbone, preprocessor, kind = make(tokenizer, width, arguments.dropout)
     if vectors is not None:
-        table = np.array(backbone.token_embedding.embeddings)
+        table = keras.ops.convert_to_numpy(backbone.token_embedding.embeddings).copy()
         rows = np.flatnonzero(vectors.found) + len(tokenizer.special_tokens)
         table *= vectors.matrix[vectors.found].std() / table.std()
         table[rows] = vectors.matrix[vectors.found]
@@ -264,6 +264,8 @@ def main():
     parser.add_argument("--output", default="runs/claims")
     arguments = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     corpus = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
     corpus = datasets.Corpus(
         corpus.name,

@@ -63,7 +63,7 @@ def test_equals_the_formula(score, oracles):
     np.testing.assert_allclose(weights, expected[1], atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 def test_equals_the_formula_for_any_shapes_and_masks(data, oracles):
     sizes = st.integers(1, 4)

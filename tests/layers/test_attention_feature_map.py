@@ -33,7 +33,7 @@ def formula(match, kernel, mask=None):
     return features
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 def test_equals_the_formula(data):
     batch, rows, columns, units = (data.draw(st.integers(1, 5)) for _ in range(4))

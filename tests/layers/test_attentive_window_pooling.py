@@ -48,7 +48,7 @@ def formula(inputs, match, window=None, normalize=True, mask=None):
     return (output[:, 0] if window is None else output), attention
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 def test_equals_the_formula(data):
     batch, length, other, width = (data.draw(st.integers(1, 5)) for _ in range(4))

@@ -54,7 +54,7 @@ def euclidean(left, right, left_mask=None, right_mask=None):
     return match
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 def test_equals_the_formula(data):
     batch, queries, keys, width = (data.draw(st.integers(1, 4)) for _ in range(4))

@@ -73,13 +73,17 @@ def paper(oracles, backbone, premise, hypothesis):
     w_rg, w_ug, b_g = (
         weights[path] for path in ("read/kernel", "query/kernel", "query/bias")
     )
-    return np.tanh(read @ w_rg + u @ w_ug + b_g), np.array(shares)
+    g = read @ w_rg + u @ w_ug + b_g
+    if backbone.compare:
+        both = np.hstack([np.abs(read - u), read * u])
+        g = g + both @ weights["compare/kernel"]
+    return np.tanh(g), np.array(shares)
 
 
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("options", [{}, {"shared": True, "compare": True}], ids=str)
 @pytest.mark.parametrize("attention", ["static", "dynamic"])
-def test_is_the_papers_model_padded_or_alone(attention, shared, oracles):
-    backbone = make(attention=attention, shared=shared)
+def test_is_the_papers_model_padded_or_alone(attention, options, oracles):
+    backbone = make(attention=attention, **options)
     batch = padded(premise=(PREMISES, 7), hypothesis=(HYPOTHESES, 4))
     outputs = backbone.attention_model()(batch)
     for i, (premise, hypothesis) in enumerate(zip(PREMISES, HYPOTHESES, strict=True)):

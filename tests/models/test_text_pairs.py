@@ -11,6 +11,7 @@ from kattn.models import (
     ABCNNTokenizer,
     PairFeatures,
 )
+from kattn.models.pair_dropout import PairDropout
 
 WORDS = "a dog cat runs not sleeps .".split()
 PREMISES = ["A dog runs.", "A cat sleeps.", "a dog", "A cat is not a dog."]
@@ -161,6 +162,20 @@ def test_questions_and_answers_as_wikiqa_has_them(tmp_path):
         model.evaluate_ranking(
             corpus.test.texts, corpus.test.labels, positive="perhaps"
         )
+
+
+# === Dropout ===
+
+
+def test_equal_words_stay_equal_when_features_are_dropped():
+    words = np.random.default_rng(0).normal(size=(2, 5, 40)).astype("float32")
+    layer = PairDropout(0.5)
+    left, right = (np.array(x) for x in layer(words, words[:, 1:3], training=True))
+    np.testing.assert_array_equal(left[:, 1:3], right)
+    dropped = (left == 0).all(axis=1)  # (B, D)
+    assert 0.2 < dropped.mean() < 0.8 and (dropped[0] != dropped[1]).any()
+    np.testing.assert_allclose(left[:, 0][~dropped], 2 * words[:, 0][~dropped])
+    np.testing.assert_array_equal(layer(words, words)[0], words)
 
 
 # === Counted features ===

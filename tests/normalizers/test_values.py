@@ -45,7 +45,7 @@ def test_equals_the_formula(name, masked, scale, oracles):
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_the_formula_for_any_row(name, data, oracles):
