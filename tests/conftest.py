@@ -9,6 +9,7 @@ import importlib.util  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
@@ -71,3 +72,33 @@ def check_gradients(precise):
 def oracles():
     """`tests/oracles.py`: the formulas of the papers in NumPy."""
     return _module("oracles")
+
+
+@pytest.fixture(scope="session")
+def padded():
+    """Lists of ids as the inputs of a model, padded to a length."""
+
+    def inputs(texts, length):
+        ids = np.zeros((len(texts), length), "int32")
+        for i, text in enumerate(texts):
+            ids[i, : len(text)] = text
+        return {"token_ids": ids, "padding_mask": ids > 0}
+
+    return inputs
+
+
+@pytest.fixture(scope="session")
+def padded_pairs(padded):
+    """Two lists of lists of ids as the inputs of a model of pairs, each to a length."""
+
+    def inputs(premises, hypotheses, lengths):
+        parts = zip(
+            ("premise", "hypothesis"), (premises, hypotheses), lengths, strict=True
+        )
+        return {
+            f"{field}_{name}": value
+            for field, texts, length in parts
+            for name, value in padded(texts, length).items()
+        }
+
+    return inputs

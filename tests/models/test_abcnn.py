@@ -11,19 +11,6 @@ HYPOTHESES = [[4, 4], [8, 2, 6, 5]]
 W = 3
 
 
-def padded(premises, hypotheses, lengths):
-    inputs = {}
-    for name, rows, length in zip(
-        ("premise", "hypothesis"), (premises, hypotheses), lengths, strict=True
-    ):
-        ids = np.zeros((len(rows), length), "int32")
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-        inputs[f"{name}_token_ids"] = ids
-        inputs[f"{name}_padding_mask"] = ids > 0
-    return inputs
-
-
 def make(**options):
     options = {"num_layers": 2, "filters": 4, "max_length": 6, **options}
     backbone = ABCNNBackbone(12, embedding_dim=5, kernel_size=W, **options)
@@ -91,14 +78,14 @@ def paper(backbone, *pair):
 
 @pytest.mark.parametrize("join_vectors", [False, True])
 @pytest.mark.parametrize("variant", ["bcnn", "abcnn1", "abcnn2", "abcnn3"])
-def test_is_the_papers_model_padded_or_alone(variant, join_vectors):
+def test_is_the_papers_model_padded_or_alone(variant, join_vectors, padded_pairs):
     backbone = make(variant=variant, join_vectors=join_vectors)
-    batch = padded(PREMISES, HYPOTHESES, (7, 6))
+    batch = padded_pairs(PREMISES, HYPOTHESES, (7, 6))
     outputs = backbone.attention_model()(batch)
     for i, pair in enumerate(zip(PREMISES, HYPOTHESES, strict=True)):
         features, shares = paper(backbone, *pair)
         np.testing.assert_allclose(outputs["vector"][i], features, atol=1e-5)
-        alone = padded([pair[0]], [pair[1]], map(len, pair))
+        alone = padded_pairs([pair[0]], [pair[1]], map(len, pair))
         np.testing.assert_allclose(backbone(alone)[0], features, atol=1e-5)
         if variant not in ("abcnn2", "abcnn3"):
             continue
@@ -112,9 +99,9 @@ def test_is_the_papers_model_padded_or_alone(variant, join_vectors):
             assert (got[len(text) :] == 0).all()
 
 
-def test_attention_before_the_convolution_shows_how_words_are_matched():
+def test_attention_before_the_convolution_shows_how_words_are_matched(padded_pairs):
     backbone = make(variant="abcnn1", num_layers=1)
-    outputs = backbone.attention_model()(padded([[3, 7]], [[3, 9, 2]], (2, 3)))
+    outputs = backbone.attention_model()(padded_pairs([[3, 7]], [[3, 9, 2]], (2, 3)))
     x = np.array(backbone.token_embedding.embeddings)
     matches = proximities(x[[3, 7]], x[[3, 9, 2]])
     for name, axis in (("premise", 1), ("hypothesis", 0)):
@@ -125,10 +112,10 @@ def test_attention_before_the_convolution_shows_how_words_are_matched():
 
 @pytest.mark.parametrize("variant", ["bcnn", "abcnn1", "abcnn2", "abcnn3"])
 def test_equal_texts_and_empty_ones_have_finite_features_and_gradients(
-    variant,
+    variant, padded_pairs
 ):
     backbone = make(variant=variant, join_vectors=True)
-    inputs = padded([[3, 7], [5], [], []], [[3, 7], [5], [4], []], (4, 4))
+    inputs = padded_pairs([[3, 7], [5], [], []], [[3, 7], [5], [4], []], (4, 4))
     features = np.array(backbone(inputs))
     assert np.isfinite(features).all()
     np.testing.assert_allclose(features[:2, :6], 1, atol=1e-4)  # equal texts
@@ -138,19 +125,19 @@ def test_equal_texts_and_empty_ones_have_finite_features_and_gradients(
     assert all(np.isfinite(np.array(w)).all() for w in model.weights)
 
 
-def test_a_text_past_the_last_place_is_matched_by_none_there():
+def test_a_text_past_the_last_place_is_matched_by_none_there(padded_pairs):
     backbone = make(variant="abcnn1", num_layers=1, max_length=2)
     long, short = [3, 7, 2, 9], [5, 4]
-    features = np.array(backbone(padded([long], [short], (4, 2))))
+    features = np.array(backbone(padded_pairs([long], [short], (4, 2))))
     places = next(w for w in backbone.weights if "places" in w.path)
     assert places.shape == (2, 5)
     assert np.isfinite(features).all()
 
 
 @pytest.mark.parametrize("match", ["bilinear", "cosine", "additive"])
-def test_other_matches_are_shares_too(match):
+def test_other_matches_are_shares_too(match, padded_pairs):
     backbone = make(match=match, feature_map="attention")
-    outputs = backbone.attention_model()(padded(PREMISES, HYPOTHESES, (7, 6)))
+    outputs = backbone.attention_model()(padded_pairs(PREMISES, HYPOTHESES, (7, 6)))
     for name in ("premise", "hypothesis"):
         weights = np.array(outputs[f"{name}_word_weights"])
         np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)

@@ -8,13 +8,6 @@ from kattn.models import APCNNBackbone
 TEXTS = [[3, 7, 2, 9, 4, 6], [5]]
 
 
-def padded(texts, length):
-    ids = np.zeros((len(texts), length), "int32")
-    for i, text in enumerate(texts):
-        ids[i, : len(text)] = text
-    return {"token_ids": ids, "padding_mask": ids > 0}
-
-
 def make(**options):
     backbone = APCNNBackbone(
         12,
@@ -74,7 +67,7 @@ def paper(oracles, backbone, text):
 @pytest.mark.parametrize(
     "options", [{}, {"temperature": 0.2}, {"directions": "forward"}], ids=str
 )
-def test_is_the_papers_model_padded_or_alone(options, oracles):
+def test_is_the_papers_model_padded_or_alone(options, oracles, padded):
     backbone = make(**options)
     outputs = backbone.attention_model()(padded(TEXTS, 8))
     for i, text in enumerate(TEXTS):

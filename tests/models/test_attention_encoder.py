@@ -13,13 +13,6 @@ TEXTS = [[3, 7, 2, 9, 4, 6], [5, 3]]
 D, H = 8, 2
 
 
-def padded(texts, length):
-    ids = np.zeros((len(texts), length), "int32")
-    for i, text in enumerate(texts):
-        ids[i, : len(text)] = text
-    return {"token_ids": ids, "padding_mask": ids > 0}
-
-
 def make(**options):
     options = {"num_layers": 2, "num_heads": H, "feed_forward_dim": 10, **options}
     backbone = AttentionEncoderBackbone(12, embedding_dim=D, **options)
@@ -120,7 +113,7 @@ def paper(oracles, backbone, text):
     ],
     ids=str,
 )
-def test_is_the_papers_model_padded_or_alone(options, oracles):
+def test_is_the_papers_model_padded_or_alone(options, oracles, padded):
     backbone = make(**options)
     outputs = backbone.attention_model(blocks=True)(padded(TEXTS, 8))
     for i, text in enumerate(TEXTS):
@@ -137,7 +130,7 @@ def test_is_the_papers_model_padded_or_alone(options, oracles):
         assert (got[length:] == 0).all()
 
 
-def test_blocks_of_learned_scores_and_regions_have_weights_of_their_own():
+def test_blocks_of_learned_scores_and_regions_have_weights_of_their_own(padded):
     backbone = make(score="additive", region="local_p")
     paths = [w.path for w in backbone.weights]
     for part in ("additive", "local_p"):
@@ -156,7 +149,7 @@ def test_the_maps_of_the_blocks_are_given_on_request_alone():
     assert set(watched.output) == names
 
 
-def test_words_in_another_order_are_another_text_but_without_positions():
+def test_words_in_another_order_are_another_text_but_without_positions(padded):
     turned_round = [text[::-1] for text in TEXTS]
     for positions in ("sinusoidal", "learned", "rotary", "none"):
         backbone = make(positions=positions)
@@ -180,7 +173,7 @@ def test_what_cannot_be(options, message):
         make(**options)
 
 
-def test_a_model_of_watched_blocks_is_saved_and_loaded(tmp_path):
+def test_a_model_of_watched_blocks_is_saved_and_loaded(tmp_path, padded):
     model = make().attention_model()
     model.save(tmp_path / "m.keras")
     inputs = padded(TEXTS, 8)

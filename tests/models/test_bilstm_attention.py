@@ -8,13 +8,6 @@ from kattn.models import BiLSTMAttentionBackbone
 TEXTS = [[3, 7, 2, 9, 4], [5, 3]]
 
 
-def padded(texts, length):
-    ids = np.zeros((len(texts), length), "int32")
-    for i, text in enumerate(texts):
-        ids[i, : len(text)] = text
-    return {"token_ids": ids, "padding_mask": ids > 0}
-
-
 def make(**options):
     """Weights far from their start, biases too."""
     backbone = BiLSTMAttentionBackbone(12, embedding_dim=5, units=4, **options)
@@ -58,7 +51,7 @@ def paper(oracles, backbone, text):
     ],
     ids=str,
 )
-def test_is_the_papers_model_padded_or_alone(options, oracles):
+def test_is_the_papers_model_padded_or_alone(options, oracles, padded):
     backbone = make(**options)
     outputs = backbone.attention_model()(padded(TEXTS, 7))
     for i, text in enumerate(TEXTS):
@@ -74,7 +67,7 @@ def test_is_the_papers_model_padded_or_alone(options, oracles):
         assert (got[len(text) :] == 0).all()
 
 
-def test_the_penalty_on_overlapping_hops_is_part_of_the_loss():
+def test_the_penalty_on_overlapping_hops_is_part_of_the_loss(padded):
     inputs = padded(TEXTS, 7)
     losses = {}
     for penalty in (0.0, 0.5):

@@ -9,17 +9,6 @@ PREMISES = [[3, 7, 2, 9, 4], [5, 3]]
 HYPOTHESES = [[4, 4], [8, 2, 6]]
 
 
-def padded(**texts):
-    inputs = {}
-    for name, (rows, length) in texts.items():
-        ids = np.zeros((len(rows), length), "int32")
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-        inputs[f"{name}_token_ids"] = ids
-        inputs[f"{name}_padding_mask"] = ids > 0
-    return inputs
-
-
 def make(**options):
     backbone = ReaderBackbone(
         12, embedding_dim=5, units=4, attention_units=6, reading_dim=7, **options
@@ -82,17 +71,14 @@ def paper(oracles, backbone, premise, hypothesis):
 
 @pytest.mark.parametrize("options", [{}, {"shared": True, "compare": True}], ids=str)
 @pytest.mark.parametrize("attention", ["static", "dynamic"])
-def test_is_the_papers_model_padded_or_alone(attention, options, oracles):
+def test_is_the_papers_model_padded_or_alone(attention, options, oracles, padded_pairs):
     backbone = make(attention=attention, **options)
-    batch = padded(premise=(PREMISES, 7), hypothesis=(HYPOTHESES, 4))
+    batch = padded_pairs(PREMISES, HYPOTHESES, (7, 4))
     outputs = backbone.attention_model()(batch)
     for i, (premise, hypothesis) in enumerate(zip(PREMISES, HYPOTHESES, strict=True)):
         vector, shares = paper(oracles, backbone, premise, hypothesis)
         np.testing.assert_allclose(outputs["vector"][i], vector, atol=1e-5)
-        alone = padded(
-            premise=([premise], len(premise)),
-            hypothesis=([hypothesis], len(hypothesis)),
-        )
+        alone = padded_pairs([premise], [hypothesis], (len(premise), len(hypothesis)))
         np.testing.assert_allclose(backbone(alone)[0], vector, atol=1e-5)
         words = np.array(outputs["premise_word_weights"][i])
         assert (words[len(premise) :] == 0).all()
