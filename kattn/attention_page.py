@@ -134,7 +134,7 @@ sentences sum to 1; the heaviest one has the full bar.</dd>
 
 _ARTICLE = string.Template("""\
 <article aria-labelledby="text-$number">
-<h2 id="text-$number">Text $number · $verdict</h2>
+<h2 id="text-$number">$kind $number · $verdict</h2>
 $strongest
 $sentences
 </article>""")
@@ -158,7 +158,8 @@ def page(explanations, labels, title):
         A string.
     """
     labels = labels or [None] * len(explanations)
-    summary = f"{len(explanations)} text{'s' * (len(explanations) > 1)}"
+    kind = "pair" if any(e.pair for e in explanations) else "text"
+    summary = f"{len(explanations)} {kind}{'s' * (len(explanations) > 1)}"
     if None not in labels:
         pairs = zip(explanations, labels, strict=True)
         right = sum(explanation.label == label for explanation, label in pairs)
@@ -166,7 +167,7 @@ def page(explanations, labels, title):
     hierarchical = any(len(e.sentences) > 1 for e in explanations)
     scale = [("none", 0), ("¼", 0.25), ("½", 0.5), ("¾", 0.75), ("most", 1)]
     shade = _SHADE_BY_LEVELS if hierarchical else _SHADE
-    if any(explanation.pair for explanation in explanations):
+    if kind == "pair":
         shade = _SHADE_OF_PAIRS
     return _PAGE.substitute(
         title=html.escape(title),
@@ -208,6 +209,7 @@ def _article(number, explanation, label):
             line = f'<span class="weight">{before}</span>{line}'
         items.append(f"<li>{line}</li>")
     return _ARTICLE.substitute(
+        kind="Pair" if explanation.pair else "Text",
         number=number,
         verdict=_verdict(explanation, label),
         strongest=_strongest(shades),

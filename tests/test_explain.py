@@ -272,6 +272,7 @@ def test_a_model_of_pairs(tmp_path):
     page = Page(write_html(reader, texts, tmp_path / "pairs.html", ["good"] * 3))
     assert page.text.count("premise") == page.text.count("hypothesis") == 3
     assert "either text's words" in page.text
+    assert "3 pairs" in page.text and "Pair 3 · predicted" in page.text
     with pytest.raises(ValueError, match="3 premises, 2 hypotheses"):
         explain(reader, (texts[0], texts[1][:2]))
     with pytest.raises(ValueError, match="tuple of two lists"):

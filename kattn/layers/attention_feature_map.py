@@ -68,7 +68,10 @@ class AttentionFeatureMap(keras.layers.Layer):
         self, units, kernel_initializer="glorot_uniform", length=None, **kwargs
     ):
         super().__init__(**kwargs)
-        for name, size in (("units", units), ("length", length or 1)):
+        for name, size in (
+            ("units", units),
+            ("length", 1 if length is None else length),
+        ):
             if size < 1:
                 raise ValueError(f"{name} is at least 1. Received: {name}={size!r}")
         self.units = units

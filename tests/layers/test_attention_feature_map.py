@@ -89,7 +89,9 @@ def test_gradients_are_the_finite_differences(check_gradients, precise):
     )
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"kernel_initializer": "he_normal"}])
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"kernel_initializer": "he_normal"}, {"length": 7}, {"length": 2}]
+)
 def test_is_a_keras_layer(kwargs, check_layer):
     check_layer(
         AttentionFeatureMap,
@@ -210,7 +212,25 @@ def test_the_other_texts_length_is_fixed():
             layer(tensor((2, 4, 3)))
 
 
-@pytest.mark.parametrize("units", [0, -3])
-def test_units_below_one(units):
-    with pytest.raises(ValueError, match=f"units is at least 1.*units={units}"):
-        AttentionFeatureMap(units)
+def test_a_shorter_text_uses_the_first_places_and_a_longer_one_no_more_than_there_are():
+    layer = AttentionFeatureMap(5, length=4)
+    match = draw((2, 3, 6))
+    layer.build(match.shape)
+    (places,) = layer.get_weights()
+    assert places.shape == (4, 5)
+    expected = formula(match[..., :4], places)
+    np.testing.assert_allclose(numpy(layer(match)), expected, rtol=1e-5, atol=1e-6)
+    short = formula(match[..., :2], places[:2])
+    np.testing.assert_allclose(
+        numpy(layer(match[..., :2])), short, rtol=1e-5, atol=1e-6
+    )
+    free = keras.Input((None, None))
+    model = keras.Model(free, layer(free))
+    np.testing.assert_allclose(numpy(model(match)), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0, -3])
+@pytest.mark.parametrize("name", ["units", "length"])
+def test_sizes_below_one(name, size):
+    with pytest.raises(ValueError, match=f"{name} is at least 1.*{name}={size}"):
+        AttentionFeatureMap(**{"units": 2, name: size})

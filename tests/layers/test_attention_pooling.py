@@ -162,6 +162,17 @@ def test_starts_as_the_average_of_the_live_positions():
     np.testing.assert_allclose(got[1], inputs[1, 0], atol=1e-6)
 
 
+def test_without_a_projection_the_states_themselves_are_compared(oracles):
+    """Zhou et al. 2016: softmax(w . tanh(h))."""
+    inputs, mask = draw(2, 4, 3), np.array([[1, 1, 0, 1], [0, 0, 0, 0]], bool)
+    layer = AttentionPooling(projected=False, query_initializer="glorot_uniform")
+    pooled, weights = layer(inputs, mask=mask, return_attention_scores=True)
+    (query,) = map(numpy, layer.weights)
+    expected = oracles.pooling(inputs, np.eye(3), 0, query[0], mask)
+    for got, wanted in zip((pooled, weights), expected, strict=True):
+        np.testing.assert_allclose(numpy(got), wanted, atol=1e-6)
+
+
 def test_hops_start_apart():
     _, weights = AttentionPooling(hops=2)(draw(2, 4, 3), return_attention_scores=True)
     first, second = numpy(weights)[:, 0], numpy(weights)[:, 1]
@@ -179,6 +190,7 @@ def test_hops_start_apart():
         ({"hops": 3, "penalty": 0.1, "normalizer": "sparsemax"}, False, 3, 0),
         ({"score": "cosine"}, True, 2, 0),
         ({"units": 3, "score": "bilinear"}, True, 3, 0),
+        ({"projected": False}, False, 1, 0),
     ],
 )
 def test_is_a_keras_layer(kwargs, query, weights, seeds, check_layer):
@@ -379,6 +391,7 @@ def test_a_query_now_and_none_then(symbolic):
         ({"units": -3}, "units is at least 1.*units=-3"),
         ({"hops": 0}, "hops is at least 1.*hops=0"),
         ({"hops": 2, "penalty": -1.0}, "penalty is 0 or more.*penalty=-1.0"),
+        ({"units": 3, "projected": False}, "Expected: units=None.*units=3"),
         ({"penalty": 0.1}, "Expected: hops.*penalty=0.1, hops=None"),
         ({"score": "additiv"}, "Did you mean 'additive'"),
         ({"normalizer": "sparsmax"}, "Did you mean 'sparsemax'"),

@@ -172,14 +172,6 @@ def test_computes_in_other_precisions(policy):
 # === Strings ===
 
 
-def test_overfits_32_texts():
-    model = classifier(eager=False)
-    x, y = texts(32)
-    model.compile(keras.optimizers.Adam(0.01))
-    model.fit(x, y, epochs=60, batch_size=16, verbose=0)
-    assert model.evaluate(x, y, verbose=0)[1] == 1.0
-
-
 def test_labels_may_be_strings():
     model = classifier()
     x, y = texts(8)
@@ -388,33 +380,6 @@ def test_a_preset_loads_in_another_precision(tmp_path):
     )
     assert model.backbone.dtype_policy.name == "bfloat16"
     assert model.predict(["good"], verbose=0).dtype == np.float32
-
-
-def test_jax_gives_what_tensorflow_gives(tmp_path):
-    pytest.importorskip("jax", reason="JAX is not installed")
-    model = classifier()
-    x, y = texts(8)
-    model.fit(x, y, verbose=0)
-    model.save_to_preset(tmp_path / "p")
-    np.save(tmp_path / "expected.npy", model.predict(x, verbose=0))
-    script = (
-        "import sys, kattn, keras, numpy as np\n"
-        "assert keras.backend.backend() == 'jax'\n"
-        "kind = kattn.models.HierarchicalAttentionTextClassifier\n"
-        "model = kind.from_preset(sys.argv[1])\n"
-        f"got = model.predict({x!r}, verbose=0)\n"
-        "np.testing.assert_allclose(got, np.load(sys.argv[2]), atol=1e-4)\n"
-        f"model.fit({x!r}, {y!r}, verbose=0)\n"
-    )
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "p", tmp_path / "expected.npy"],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_zoo_can_be_listed():
