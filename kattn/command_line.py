@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         options.add_argument(f"--{name}", metavar="NAME", help=what)
     for name in (
         *("hops", "num-layers", "num-heads", "feed-forward-dim", "filters"),
-        *("kernel-size", "reading-dim"),
+        *("kernel-size", "reading-dim", "hidden-dim"),
     ):
         options.add_argument(f"--{name}", type=int, metavar="N")
     options.add_argument("--kernel-sizes", type=int, nargs="+", metavar="N")

@@ -374,7 +374,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
     Inputs are `premise_token_ids` and `hypothesis_token_ids`, integers `(B, Tp)` and
     `(B, Th)`, and `premise_padding_mask` and `hypothesis_padding_mask`, booleans,
     `False` for padding, which takes part in nothing. The output is `(B, F)`, the
-    features of all levels.
+    features of all levels; or `(B, hidden_dim)`.
 
     Args:
         vocabulary_size: Number of token ids.
@@ -395,6 +395,9 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             vectors of every level.
         pair_features: Whether they also have the numbers of
             `kattn.models.PairFeatures`: overlap, lengths, negation.
+        hidden_dim: Width of a layer `relu(W f + b)` between the features f and the
+            logistic regression, which then need not be linear in them; none if `None`,
+            as in the paper.
         dropout: Fraction of the features of word vectors dropped in training, the same
             in all words of both texts.
         dtype: Precision policy of the layers.
@@ -426,6 +429,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         max_length=64,
         join_vectors=False,
         pair_features=False,
+        hidden_dim=None,
         dropout=0.0,
         dtype=None,
         **kwargs,
@@ -456,6 +460,11 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             self.pair_features_layer = PairFeatures(
                 vocabulary_size, dtype=dtype, name="pair_features"
             )
+        self.hidden_dense = None
+        if hidden_dim is not None:
+            self.hidden_dense = keras.layers.Dense(
+                hidden_dim, "relu", dtype=dtype, name="hidden"
+            )
         # === Functional model ===
         inputs = pair_inputs()
         ids, masks = list(inputs.values())[:2], list(inputs.values())[2:]
@@ -479,9 +488,12 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
                 *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
             )
             features.append(counted)  # (B, 15)
+        vector = ops.concatenate(features, axis=-1)  # (B, F)
+        if hidden_dim is not None:
+            vector = self.hidden_dense(vector)  # (B, hidden_dim)
         super().__init__(
             inputs=inputs,
-            outputs=ops.concatenate(features, axis=-1),
+            outputs=vector,
             dtype=dtype,
             **kwargs,
         )
@@ -499,6 +511,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         self.max_length = max_length
         self.join_vectors = join_vectors
         self.pair_features = pair_features
+        self.hidden_dim = hidden_dim
         self.dropout = dropout
 
     def attention_model(self):
@@ -527,6 +540,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "max_length": self.max_length,
             "join_vectors": self.join_vectors,
             "pair_features": self.pair_features,
+            "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
         }
 

@@ -99,6 +99,16 @@ def test_is_the_papers_model_padded_or_alone(variant, join_vectors, padded_pairs
             assert (got[len(text) :] == 0).all()
 
 
+def test_a_hidden_layer_stands_on_the_features(padded_pairs):
+    backbone = make(variant="abcnn2", hidden_dim=7, join_vectors=True)
+    batch = padded_pairs(PREMISES, HYPOTHESES, (7, 6))
+    weights, bias = (w for w in backbone.get_weights()[-2:])
+    for i, pair in enumerate(zip(PREMISES, HYPOTHESES, strict=True)):
+        features, _ = paper(backbone, *pair)
+        expected = np.maximum(features @ weights + bias, 0)
+        np.testing.assert_allclose(backbone(batch)[i], expected, atol=1e-5)
+
+
 def test_attention_before_the_convolution_shows_how_words_are_matched(padded_pairs):
     backbone = make(variant="abcnn1", num_layers=1)
     outputs = backbone.attention_model()(padded_pairs([[3, 7]], [[3, 9, 2]], (2, 3)))
