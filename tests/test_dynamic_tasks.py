@@ -10,15 +10,15 @@ from kattn.normalizers import Monotonic
 from kattn.regions import LocalP
 from kattn.scores import Additive
 
-LONGEST, END, START, SYMBOLS = 8, 11, 12, 13  # digits are 1 to 10, padding is 0
+LONGEST, END, START, SYMBOLS = 6, 11, 12, 13  # digits are 1 to 10, padding is 0
 
 
 def strings(count, reverse, seed):
-    """What is read, what is fed, and what is to be written: 4 to 8 digits."""
+    """What is read, what is fed, and what is to be written: 3 to 6 digits."""
     rng = np.random.default_rng(seed)
     source = rng.integers(1, 11, (count, LONGEST))
     target = np.zeros((count, LONGEST + 1), int)
-    for row, out, length in zip(source, target, rng.integers(4, 9, count), strict=True):
+    for row, out, length in zip(source, target, rng.integers(3, 7, count), strict=True):
         row[length:] = 0
         out[:length] = row[:length][:: -1 if reverse else 1]
         out[length] = END
@@ -74,11 +74,11 @@ class Translator:
 
 CASES = {
     "copy": (lambda: BahdanauCell(layers.GRUCell(64)), False, 6, 0.98),
-    "reverse": (lambda: LuongCell(layers.GRUCell(64)), True, 8, 0.98),
+    "reverse": (lambda: LuongCell(layers.GRUCell(64)), True, 6, 0.98),
     "copy within a predicted window": (
         lambda: LuongCell(layers.GRUCell(64), region=LocalP(half_width=2)),
         False,
-        8,
+        6,
         0.98,
     ),
     "copy without going back": (
@@ -88,7 +88,7 @@ CASES = {
             normalizer=Monotonic(offset=0.0, noise=2.0, seed=1),
         ),
         False,
-        8,
+        6,
         0.95,
     ),
 }

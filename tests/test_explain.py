@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kattn import models
-from kattn.explain import Explanation, explain, write_html
+from kattn.explain import Explanation, explain, weighs_words, write_html
 
 WORDS = "a good bad film plot . ! the actors < > script alert ( ) 1".split()
 CLASSES = ["bad & <b>", "good"]
@@ -138,7 +138,9 @@ class WithoutWords(models.HierarchicalAttentionTextClassifier):
         return keras.Model(self.input, {"logits": self.output})
 
 
-def test_a_model_that_does_not_weigh_words():
+def test_a_model_that_does_not_weigh_words(classifier):
+    assert weighs_words(classifier)
+    assert not weighs_words(make(classifier_class=WithoutWords))
     with pytest.raises(ValueError, match=r"Received: a model that gives \['logits'\]"):
         explain(make(classifier_class=WithoutWords), TEXTS)
 
