@@ -22,9 +22,11 @@ def weighs_words(classifier):
     Returns:
         A boolean.
     """
-    return any(
-        name.endswith("word_weights") for name in classifier.attention_model().output
-    )
+    return _weighs(classifier.attention_model())
+
+
+def _weighs(model):
+    return any(name.endswith("word_weights") for name in model.output)
 
 
 def explain(classifier, texts, batch_size=32):
@@ -58,12 +60,12 @@ def explain(classifier, texts, batch_size=32):
             "Explaining texts takes a preprocessor. "
             "Received: a classifier with preprocessor=None"
         )
-    if not weighs_words(classifier):
-        raise ValueError(
-            "Only a model that weighs words can be explained. Received: a model that "
-            f"gives {sorted(classifier.attention_model().output)}"
-        )
     model = classifier.attention_model()
+    if not _weighs(model):
+        raise ValueError(
+            "Only a model that weighs words can be explained. "
+            f"Received: a model that gives {sorted(model.output)}"
+        )
     fields = _texts(classifier, texts)  # one tensor of strings, or two
     names = classifier.class_names or list(map(str, range(classifier.num_classes)))
     explanations = []
