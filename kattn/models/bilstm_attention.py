@@ -46,7 +46,8 @@ class BiLSTMAttentionBackbone(Presets, keras_hub.models.Backbone):
         embedding_dim: Width of a word vector.
         units: Width of the recurrence in each direction.
         cell: `"lstm"` or `"gru"`.
-        directions: How they are joined: by `"concat"`, or by `"sum"` as in Zhou et al.
+        directions: How the states of both directions are joined: by `"concat"`, or by
+            `"sum"` as in Zhou et al.
         pooling: What makes one vector of the states, see above.
         attention_units: Width of the hidden representation that structured pooling
             compares.
