@@ -60,6 +60,7 @@ class Recipe:
         feature_map: `"places"` or `"attention"`.
         join_vectors: Whether vectors are joined to the similarity features.
         pair_features: Whether overlap, lengths and negation are.
+        best_matches: Whether how well each word is matched is.
         hidden_dim: Width of a layer between features and logistic regression.
         temperature: Where the cosine's learned temperature starts.
         attention: `"static"` or `"dynamic"`.
@@ -117,6 +118,7 @@ class Recipe:
     feature_map: str | None = None
     join_vectors: bool | None = None
     pair_features: bool | None = None
+    best_matches: bool | None = None
     hidden_dim: int | None = None
     temperature: float | None = None
     attention: str | None = None

@@ -18,6 +18,7 @@ from kattn.models.attention_encoder import (
     AttentionEncoderTextClassifierPreprocessor,
     AttentionEncoderTokenizer,
 )
+from kattn.models.best_matches import BestMatches
 from kattn.models.bilstm_attention import (
     BiLSTMAttentionBackbone,
     BiLSTMAttentionTextClassifier,
@@ -57,6 +58,7 @@ __all__ = [
     "BiLSTMAttentionTextClassifier",
     "BiLSTMAttentionTextClassifierPreprocessor",
     "BiLSTMAttentionTokenizer",
+    "BestMatches",
     "HierarchicalAttentionBackbone",
     "HierarchicalAttentionTextClassifier",
     "HierarchicalAttentionTextClassifierPreprocessor",

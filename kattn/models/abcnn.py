@@ -9,6 +9,7 @@ import keras_hub
 from keras import ops
 
 from kattn import scores
+from kattn.models.best_matches import BestMatches
 from kattn.models.pair_convolution import PairConvolution
 from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
@@ -97,6 +98,8 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             vectors of every level.
         pair_features: Whether they also have the numbers of
             `kattn.models.PairFeatures`: overlap, lengths, negation.
+        best_matches: Whether they also have those of `kattn.models.BestMatches`: how
+            well the words of each text are matched by single words of the other.
         hidden_dim: Width of a layer `relu(W f + b)` between the features f and the
             logistic regression, which then need not be linear in them; none if `None`,
             as in the paper.
@@ -131,6 +134,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         max_length=64,
         join_vectors=False,
         pair_features=False,
+        best_matches=False,
         hidden_dim=None,
         dropout=0.0,
         dtype=None,
@@ -162,6 +166,9 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             self.pair_features_layer = PairFeatures(
                 vocabulary_size, dtype=dtype, name="pair_features"
             )
+        self.best_matches_layer = None
+        if best_matches:
+            self.best_matches_layer = BestMatches(dtype=dtype, name="best_matches")
         self.hidden_dense = None
         if hidden_dim is not None:
             self.hidden_dense = keras.layers.Dense(
@@ -171,6 +178,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         inputs = pair_inputs()
         ids, masks = list(inputs.values())[:2], list(inputs.values())[2:]
         texts = self.word_dropout(*map(self.token_embedding, ids))  # 2 of (B, T, D)
+        words = texts
         vectors = [tuple(map(self.word_pooling, texts, masks))]  # 2 of (B, D)
         weights = []
         for level in self.levels:
@@ -190,6 +198,15 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
                 *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
             )
             features.append(counted)  # (B, 15)
+        if best_matches:
+            features.append(
+                self.best_matches_layer(
+                    *words,
+                    *ids,
+                    premise_mask=masks[0],
+                    hypothesis_mask=masks[1],
+                )
+            )  # (B, 8)
         vector = ops.concatenate(features, axis=-1)  # (B, F)
         if hidden_dim is not None:
             vector = self.hidden_dense(vector)  # (B, hidden_dim)
@@ -213,6 +230,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         self.max_length = max_length
         self.join_vectors = join_vectors
         self.pair_features = pair_features
+        self.best_matches = best_matches
         self.hidden_dim = hidden_dim
         self.dropout = dropout
 
@@ -242,6 +260,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "max_length": self.max_length,
             "join_vectors": self.join_vectors,
             "pair_features": self.pair_features,
+            "best_matches": self.best_matches,
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
         }

@@ -10,6 +10,7 @@ from keras import ops
 
 from kattn import scores
 from kattn.layers import Attention, AttentionCell, AttentionRNN
+from kattn.models.best_matches import BestMatches
 from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
 from kattn.models.pooling import LivePooling
@@ -127,6 +128,8 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             tell how what was read differs from what was asked.
         pair_features: Whether the numbers of `kattn.models.PairFeatures` are joined to
             the output: overlap, lengths, negation.
+        best_matches: Whether those of `kattn.models.BestMatches` are: how well the
+            words of each text are matched by single words of the other.
         dropout: Fraction dropped in training: of the features of word vectors, the same
             in all words of both texts, and of the entries of states.
         dtype: Precision policy of the layers.
@@ -156,6 +159,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         shared=False,
         compare=False,
         pair_features=False,
+        best_matches=False,
         dropout=0.0,
         dtype=None,
         **kwargs,
@@ -197,6 +201,9 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             self.pair_features_layer = PairFeatures(
                 vocabulary_size, dtype=dtype, name="pair_features"
             )
+        self.best_matches_layer = None
+        if best_matches:
+            self.best_matches_layer = BestMatches(dtype=dtype, name="best_matches")
         self.read_dense = keras.layers.Dense(
             reading_dim, use_bias=False, dtype=dtype, name="read"
         )
@@ -240,6 +247,11 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
                 *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
             )
             vector = ops.concatenate([vector, counted], axis=-1)
+        if best_matches:
+            matched = self.best_matches_layer(
+                *texts, *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
+            )
+            vector = ops.concatenate([vector, matched], axis=-1)
         super().__init__(
             inputs=inputs,
             outputs=vector,
@@ -257,6 +269,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         self.shared = shared
         self.compare = compare
         self.pair_features = pair_features
+        self.best_matches = best_matches
         self.dropout = dropout
 
     def attention_model(self):
@@ -284,6 +297,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             "shared": self.shared,
             "compare": self.compare,
             "pair_features": self.pair_features,
+            "best_matches": self.best_matches,
             "dropout": self.dropout,
         }
 

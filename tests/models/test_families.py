@@ -16,12 +16,22 @@ from kattn.models.recurrent import RecurrentEncoder
 
 WORDS = "the film was good bad not plot actors . ! and".split()
 SMALL = {
-    "abcnn": {"filters": 6, "max_length": 12, "pair_features": True},
+    "abcnn": {
+        "filters": 6,
+        "max_length": 12,
+        "pair_features": True,
+        "best_matches": True,
+    },
     "apcnn": {"filters": 6, "kernel_sizes": (2, 3), "units": 5, "attention_units": 5},
     "attention_encoder": {"num_layers": 1, "num_heads": 2, "feed_forward_dim": 16},
     "bilstm_attention": {"units": 6},
     "han": {"units": 6, "attention_units": 7},
-    "reader": {"units": 6, "attention": "dynamic", "shared": True},
+    "reader": {
+        "units": 6,
+        "attention": "dynamic",
+        "shared": True,
+        "best_matches": True,
+    },
 }
 
 
