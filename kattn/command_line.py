@@ -90,8 +90,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--kernel-sizes", type=int, nargs="+", metavar="N")
     for name in ("penalty", "temperature"):
         options.add_argument(f"--{name}", type=float, metavar="X")
-    flags = "join-vectors", "pair-features", "best-matches", "shared", "compare"
-    for name in flags:
+    for name in (
+        *("join-vectors", "pair-features", "best-matches", "own-words", "shared"),
+        "compare",
+    ):
         options.add_argument(f"--{name}", action="store_true")
 
     training = top.add_argument_group("training")

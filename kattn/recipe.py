@@ -61,6 +61,7 @@ class Recipe:
         join_vectors: Whether vectors are joined to the similarity features.
         pair_features: Whether overlap, lengths and negation are.
         best_matches: Whether how well each word is matched is.
+        own_words: Whether the words that only one text has make a level.
         hidden_dim: Width of a layer between features and logistic regression.
         temperature: Where the cosine's learned temperature starts.
         attention: `"static"` or `"dynamic"`.
@@ -119,6 +120,7 @@ class Recipe:
     join_vectors: bool | None = None
     pair_features: bool | None = None
     best_matches: bool | None = None
+    own_words: bool | None = None
     hidden_dim: int | None = None
     temperature: float | None = None
     attention: str | None = None

@@ -10,6 +10,7 @@ from keras import ops
 
 from kattn import scores
 from kattn.models.best_matches import BestMatches
+from kattn.models.own_words import OwnWords
 from kattn.models.pair_convolution import PairConvolution
 from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
@@ -100,6 +101,9 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             `kattn.models.PairFeatures`: overlap, lengths, negation.
         best_matches: Whether they also have those of `kattn.models.BestMatches`: how
             well the words of each text are matched by single words of the other.
+        own_words: Whether the words that only one of the texts has make a level too,
+            beside that of all words. The author's program for sick reads the pair a
+            second time without the words that both have.
         hidden_dim: Width of a layer `relu(W f + b)` between the features f and the
             logistic regression, which then need not be linear in them; none if `None`,
             as in the paper.
@@ -135,6 +139,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         join_vectors=False,
         pair_features=False,
         best_matches=False,
+        own_words=False,
         hidden_dim=None,
         dropout=0.0,
         dtype=None,
@@ -180,6 +185,11 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         texts = self.word_dropout(*map(self.token_embedding, ids))  # 2 of (B, T, D)
         words = texts
         vectors = [tuple(map(self.word_pooling, texts, masks))]  # 2 of (B, D)
+        if own_words:
+            own = OwnWords(dtype=dtype, name="own_words")(
+                *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
+            )
+            vectors.append(tuple(map(self.word_pooling, words, own)))
         weights = []
         for level in self.levels:
             texts, both, *weights = level(
@@ -231,6 +241,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         self.join_vectors = join_vectors
         self.pair_features = pair_features
         self.best_matches = best_matches
+        self.own_words = own_words
         self.hidden_dim = hidden_dim
         self.dropout = dropout
 
@@ -261,6 +272,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "join_vectors": self.join_vectors,
             "pair_features": self.pair_features,
             "best_matches": self.best_matches,
+            "own_words": self.own_words,
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
         }

@@ -26,7 +26,7 @@ def proximities(x, y):
 
 
 def cosine(x, y):
-    return x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+    return x @ y / (np.linalg.norm(x) * np.linalg.norm(y) or 1)
 
 
 def wide(x, kernel, bias):
@@ -45,6 +45,11 @@ def paper(backbone, *pair):
     weights = {w.path: np.array(w, "float64") for w in backbone.weights}
     texts = [weights["token_embedding/embeddings"][text] for text in pair]
     vectors = [[x.mean(axis=0) for x in texts]]
+    if backbone.own_words:
+        vectors.append([])
+        for x, text, other in zip(texts, pair, pair[::-1], strict=True):
+            own = [word not in other or word == 1 for word in text]
+            vectors[1].append(x[own].mean(axis=0) if any(own) else np.zeros(5))
     for i in range(backbone.num_layers):
         level = {k: v for k, v in weights.items() if k.startswith(f"level_{i}/")}
         kernel, bias = (v for k, v in level.items() if "/convolution/" in k)
@@ -97,6 +102,15 @@ def test_is_the_papers_model_padded_or_alone(variant, join_vectors, padded_pairs
             expected = spread / spread.sum()
             np.testing.assert_allclose(got[: len(text)], expected, atol=1e-5)
             assert (got[len(text) :] == 0).all()
+
+
+def test_the_words_that_one_text_has_alone_make_a_level(padded_pairs):
+    backbone = make(variant="bcnn", own_words=True, join_vectors=True)
+    pairs = [*PREMISES, [3, 1]], [*HYPOTHESES, [1, 3]]  # 1 is any unknown word
+    vector = backbone(padded_pairs(*pairs, (7, 6)))
+    for i, pair in enumerate(zip(*pairs, strict=True)):
+        features, _ = paper(backbone, *pair)
+        np.testing.assert_allclose(vector[i], features, atol=1e-5)
 
 
 def test_a_hidden_layer_stands_on_the_features(padded_pairs):

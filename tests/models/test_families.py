@@ -19,6 +19,7 @@ SMALL = {
     "abcnn": {
         "filters": 6,
         "max_length": 12,
+        "own_words": True,
         "pair_features": True,
         "best_matches": True,
     },
