@@ -15,7 +15,7 @@ from hypothesis import settings  # noqa: E402
 
 # Each example is a new shape, which JAX compiles: fewer there. TensorFlow draws most.
 settings.register_profile("tensorflow", max_examples=30)
-settings.register_profile("jax", max_examples=6)
+settings.register_profile("jax", max_examples=4)
 settings.register_profile("torch", max_examples=15)
 settings.load_profile(keras.backend.backend())
 

@@ -72,7 +72,7 @@ class Translator:
         return ((self.write(source) == target) | (target == 0)).all(1).mean()
 
 
-CASES = {
+TASKS = {
     "copy": (lambda: BahdanauCell(layers.GRUCell(64)), False, 6, 0.98),
     "reverse": (lambda: LuongCell(layers.GRUCell(64)), True, 6, 0.98),
     "copy within a predicted window": (
@@ -94,13 +94,17 @@ CASES = {
 }
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() == "torch",
-    reason="PyTorch runs a decoder step by step: minutes a task",
-)
-@pytest.mark.parametrize("name", CASES)
+# Training through a loop is each backend's own; what is learned there is not.
+HERE = {
+    "tensorflow": list(TASKS),
+    "jax": ["copy", "copy without going back"],
+    "torch": [],  # runs a decoder step by step: minutes a task
+}[keras.backend.backend()]
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_learns_to(name):
-    cell, reverse, epochs, goal = CASES[name]
+    cell, reverse, epochs, goal = TASKS[name]
     keras.utils.set_random_seed(0)
     translator = Translator(cell())
     translator.fit(reverse, epochs)
