@@ -212,7 +212,9 @@ def draw(results, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5))
+    figure, (left, right) = pyplot.subplots(
+        1, 2, figsize=(11, 5), layout="constrained"
+    )
     for name, row in results.items():
         (line,) = left.plot(
             row["words_by_length"],
@@ -234,10 +236,10 @@ def draw(results, path):
     left.set_title("By the length of the text")
     right.set(xlabel="seconds of an epoch", ylabel="accuracy, %")
     right.set_title("By time; labels: parameters without word vectors")
-    left.legend(fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.tight_layout()
+        axes.margins(0.12)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 
