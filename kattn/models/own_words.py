@@ -35,11 +35,9 @@ class OwnWords(keras.layers.Layer):
 
     def call(self, premise_ids, hypothesis_ids, premise_mask, hypothesis_mask):
         """Compare; see the class."""
-        left, right = (
-            ops.expand_dims(premise_ids, 2),
-            ops.expand_dims(hypothesis_ids, 1),
-        )
-        # Padding equals padding; the masks take it away.
+        # What stands in padding matches nothing, whatever it is.
+        left = ops.expand_dims(ops.where(premise_mask, premise_ids, 0), 2)
+        right = ops.expand_dims(ops.where(hypothesis_mask, hypothesis_ids, 0), 1)
         equal = ops.logical_and(left == right, left >= len(SPECIAL_TOKENS))
         return (
             ops.logical_and(premise_mask, ~ops.any(equal, axis=2)),
