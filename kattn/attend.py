@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from kattn import pairwise
+from kattn.bands import Band
 from kattn.names import unknown
 from kattn.normalizers import Softmax
 from kattn.pairwise import wide
@@ -56,6 +57,7 @@ def attend(
     drawn=(),
     start=0,
     key_is_projected=False,
+    return_weights=True,
     compile="auto",
 ):
     """Attention in its three steps: energies, weights, context.
@@ -75,13 +77,17 @@ def attend(
         key_mask: Boolean `(..., Tk)`, `False` for keys nobody sees.
         attention_mask: Boolean `(..., Tq, Tk)`, or what broadcasts to it, `False` for
             pairs that do not meet.
-        keep: Tensor `(..., Tq, Tk)` the weights are multiplied with before the sum:
-            dropout, drawn by the layer, which owns the seed.
+        keep: What the weights are multiplied with before the sum: dropout. A function
+            of the weights' shape that gives such a tensor, drawn by the layer, which
+            owns the seed; or the tensor `(..., Tq, Tk)`, for which all pairs are made.
         drawn: What the normalizer's `draw` gave, likewise drawn by the layer.
         start: Position of the first query: an integer, or a tensor of them that
             broadcasts to `(..., Tq)`.
         key_is_projected: Whether `key` is what `score.project_key` gave already: the
             memory of a decoder, projected once for all its steps.
+        return_weights: Whether the weights are made for all pairs and returned. Without
+            them, a region that is a window compares what the window can see alone, and
+            nothing is `(Tq, Tk)`.
         compile: `"auto"` compiles with XLA where that was measured to win: on a GPU
             always, on a CPU for additive scores of long texts, and only where the
             lengths are known, since XLA compiles anew for each. `"always"`, `"never"`.
@@ -90,7 +96,7 @@ def attend(
 
     Returns:
         `(context, weights)`: `(..., Tq, Dv)` in the value's dtype, and `(..., Tq, Tk)`
-        in float32 or wider, before `keep`.
+        in float32 or wider, before `keep`; `None` without `return_weights`.
 
     Raises:
         ValueError: If `compile` is none of the three words, or if shapes do not fit.
@@ -102,6 +108,49 @@ def attend(
         >>> context.shape, weights.shape
         (TensorShape([2, 3, 4]), TensorShape([2, 3, 3]))
     """
+    return attended(
+        query,
+        key,
+        value,
+        score=score,
+        region=region,
+        normalizer=normalizer,
+        query_mask=query_mask,
+        key_mask=key_mask,
+        attention_mask=attention_mask,
+        keep=keep,
+        drawn=drawn,
+        start=start,
+        key_is_projected=key_is_projected,
+        return_weights=return_weights,
+        compile=compile,
+    )[:2]
+
+
+def attended(
+    query,
+    key,
+    value,
+    *,
+    score,
+    region=None,
+    normalizer=None,
+    query_mask=None,
+    key_mask=None,
+    attention_mask=None,
+    keep=None,
+    drawn=(),
+    start=0,
+    key_is_projected=False,
+    return_weights=True,
+    compile="auto",
+):
+    """What `attend` does, and which queries see any key at all.
+
+    Returns:
+        `(context, weights, reads)`, the last a function that gives booleans which
+        broadcast to `(..., Tq)`, or `None` where every query sees every key.
+    """
     if compile not in _COMPILE:
         raise unknown("compile policy", compile, _COMPILE)
     region, normalizer = region or Global(), normalizer or Softmax()
@@ -111,28 +160,60 @@ def attend(
     check_shapes(query, key, value, query_mask, key_mask, attention_mask)
     query, value = cleared(query, query_mask), cleared(value, key_mask)
     key = value if same else cleared(key, key_mask)
-    seen, closeness = region.view(
-        query, ops.shape(key)[-2], start=start, key_mask=key_mask
-    )
-    visible = _visible(seen, query_mask, key_mask, attention_mask)
     if not key_is_projected:
         score.check(query.shape, key.shape)
         key = score.project_key(key)
-    steps = (score.pairwise, normalizer, region.renormalize)
-    if _compiles(compile, score, normalizer, query, key):
-        core = _compiled(*steps)
+    asked = score.project_query(query)
+    band = None
+    if not (return_weights or drawn or score.by_place or attention_mask is not None):
+        band = _band(region, normalizer, start, query, key)
+    if band is None:
+        seen, closeness = region.view(
+            query, ops.shape(key)[-2], start=start, key_mask=key_mask
+        )
+        visible = _visible(seen, query_mask, key_mask, attention_mask)
     else:
-        core = functools.partial(_three_steps, *steps)
-    return core(
-        score.project_query(query),
-        key,
-        value,
-        tuple(wide(parameter) for parameter in score.parameters()),
-        visible,
-        closeness,
-        drawn,
-        keep,
+        visible, closeness = band.visible(query_mask, key_mask), None
+        asked, key, value = (
+            band.of_queries(asked),
+            band.of_keys(key),
+            band.of_keys(value),
+        )
+    if callable(keep):
+        keep = keep((*ops.shape(asked)[:-1], ops.shape(key)[-2]))
+    steps = (score.pairwise, normalizer, region.renormalize)
+    core = functools.partial(_three_steps, *steps)
+    if _compiles(compile, score, normalizer, asked, key):
+        core = _compiled(*steps)
+    parameters = tuple(wide(parameter) for parameter in score.parameters())
+    context, weights = core(
+        asked, key, value, parameters, visible, closeness, drawn, keep
     )
+    if band is not None:
+        context = band.joined(context)
+
+    def reads():
+        if visible is None:
+            return None
+        sees = ops.any(visible, axis=-1)
+        if band is None:
+            return sees
+        return band.joined(ops.expand_dims(sees, -1))[..., 0]
+
+    return context, weights if return_weights else None, reads
+
+
+def _band(region, normalizer, start, query, key):
+    """The band that a window makes of all pairs; `None` where that saves nothing."""
+    if region.window is None or not isinstance(normalizer, Value):
+        return None
+    if not isinstance(start, int) or start != 0:
+        return None
+    lengths = query.shape[-2], key.shape[-2]
+    band = Band(region.window, ops.shape(query)[-2], ops.shape(key)[-2])
+    if None in lengths or band.count * band.size * band.reach < math.prod(lengths):
+        return band
+    return None
 
 
 def _three_steps(

@@ -7,6 +7,8 @@ that compare in the same way.
 import keras
 from keras import ops
 
+from kattn import blocks
+
 
 def wide(x):
     """A tensor as float32, or as float64 if it is: what energies are computed in."""
@@ -28,8 +30,12 @@ def products(query, key):
 
 def tanh_sums(query, key, vector):
     """Pairwise `v . tanh(q + k)`, `v` being `(D,)`; to `(..., Tq, Tk)`."""
-    pairs = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)  # (..., Tq, Tk, D)
-    return ops.matmul(ops.tanh(pairs), ops.expand_dims(vector, -1))[..., 0]
+
+    def whole(query, key):
+        column = ops.expand_dims(vector, -1)
+        return ops.matmul(_tanh_of_sums(query, key), column)[..., 0]
+
+    return _compared(whole, lambda q, k: _tanh_sums_in_blocks(q, k, vector), query, key)
 
 
 def sums(query, key):
@@ -44,9 +50,126 @@ def places(query, key):
 
 def proximities(query, key):
     """Pairwise `1 / (1 + |q - k|)`; at `q = k` it is 1 and its gradient 0."""
-    gaps = ops.expand_dims(query, -2) - ops.expand_dims(key, -3)  # (..., Tq, Tk, D)
-    squares = ops.sum(ops.square(gaps), axis=-1)  # (..., Tq, Tk)
+
+    def whole(query, key):
+        return ops.sum(ops.square(_gaps(query, key)), axis=-1)
+
+    squares = _compared(whole, _squares_in_blocks, query, key)  # (..., Tq, Tk)
     # The root's slope is infinite at 0, where equal words stand: keep it from there.
     apart = squares != 0  # NaN is apart too, and stays NaN
     distances = ops.sqrt(ops.where(apart, squares, ops.ones_like(squares)))
     return 1 / (1 + ops.where(apart, distances, ops.zeros_like(squares)))
+
+
+def _compared(whole, in_blocks, query, key):
+    """Energies `(..., Tq, Tk)` by one function or the other, as memory allows."""
+    fits = blocks.fits(query, key)
+    if fits is True or query.shape[-2] == 1:
+        return whole(query, key)
+    *outer, queries, width = ops.shape(query + ops.zeros_like(key[..., :1, :]))
+    keys = ops.shape(key)[-2]
+
+    def flat(x, length):
+        """`(..., T, D)` of the batch of both, as `(N, T, D)`."""
+        return ops.reshape(
+            ops.broadcast_to(x, (*outer, length, width)), (-1, length, width)
+        )
+
+    def blocked():
+        energies = in_blocks(flat(query, queries), flat(key, keys))  # (N, Tq, Tk)
+        return ops.reshape(energies, (*outer, queries, keys))
+
+    if fits is False:
+        return blocked()
+    return ops.cond(fits, lambda: whole(query, key), blocked)
+
+
+def _gaps(query, key):
+    """`q - k`, `(..., Tq, Tk, D)`."""
+    return ops.expand_dims(query, -2) - ops.expand_dims(key, -3)
+
+
+def _tanh_of_sums(query, key):
+    """`tanh(q + k)`, `(..., Tq, Tk, D)`."""
+    return ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+
+
+def _tanh_of_products(query, key):
+    """`tanh(q + k)` from `exp(2q)` and `exp(2k)`, `(..., Tq, Tk, D)`."""
+    return 1 - 2 / (1 + ops.expand_dims(query, -2) * ops.expand_dims(key, -3))
+
+
+@ops.custom_gradient
+def _tanh_sums_in_blocks(query, key, vector):
+    """`(N, Tq, D)`, `(N, Tk, D)` and `(D,)` to `(N, Tq, Tk)`."""
+    # A product and a division are cheaper than a tanh for every pair; but exp(2x) must
+    # neither overflow nor vanish. Where it might, and for NaN, there is tanh.
+    double = keras.backend.standardize_dtype(query.dtype) == "float64"
+    furthest = ops.maximum(ops.max(ops.abs(query)), ops.max(ops.abs(key)))
+    near = furthest < (300.0 if double else 40.0)
+
+    def made(f):
+        return ops.cond(
+            near,
+            lambda: f(_tanh_of_products, ops.exp(2 * query), ops.exp(2 * key)),
+            lambda: f(_tanh_of_sums, query, key),
+        )
+
+    def energies(tanh, query, key):
+        column = ops.expand_dims(vector, -1)
+        return blocks.rows(
+            lambda k, q: ops.matmul(tanh(q, k), column)[..., 0], key, query
+        )
+
+    def gradient(*inputs, upstream=None):
+        slope = inputs[0] if upstream is None else upstream  # (N, Tq, Tk)
+        turned = ops.swapaxes(slope, 1, 2)
+
+        def sides(tanh, query, key):
+            """`sum_k slope t` and `sum_k slope t^2`; `sum_q slope t^2`."""
+
+            def of_query(k, q, slope):
+                t, slope = (
+                    tanh(q, k),
+                    ops.expand_dims(slope, 1),
+                )  # (R, Tk, D), (R, 1, Tk)
+                return ops.matmul(slope, t)[:, 0], ops.matmul(slope, t * t)[:, 0]
+
+            def of_key(q, k, slope):
+                t, slope = tanh(k, q), ops.expand_dims(slope, 1)
+                return ops.matmul(slope, t * t)[:, 0]
+
+            return (
+                *blocks.rows(of_query, key, query, slope),
+                blocks.rows(of_key, query, key, turned),
+            )
+
+        once, of_query, of_key = made(sides)  # (N, T, D) each
+        return (
+            vector * (ops.sum(slope, axis=2)[..., None] - of_query),
+            vector * (ops.sum(slope, axis=1)[..., None] - of_key),
+            ops.sum(once, axis=(0, 1)),
+        )
+
+    return made(energies), gradient
+
+
+@ops.custom_gradient
+def _squares_in_blocks(query, key):
+    """`|q - k|^2`: `(N, Tq, D)` and `(N, Tk, D)` to `(N, Tq, Tk)`."""
+
+    def gradient(*inputs, upstream=None):
+        slope = inputs[0] if upstream is None else upstream  # (N, Tq, Tk)
+
+        def side(k, q, slope):
+            return ops.matmul(ops.expand_dims(2 * slope, 1), _gaps(q, k))[:, 0]
+
+        return (
+            blocks.rows(side, key, query, slope),
+            blocks.rows(side, query, key, ops.swapaxes(slope, 1, 2)),
+        )
+
+    squares = blocks.rows(
+        lambda k, q: ops.sum(ops.square(_gaps(q, k)), axis=-1), key, query
+    )
+    return squares, gradient

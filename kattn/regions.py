@@ -5,6 +5,7 @@ regions are values (`kattn.parts.Value`); one that predicts where to look is a l
 """
 
 import dataclasses
+import math
 
 import keras
 from keras import ops
@@ -22,6 +23,9 @@ class Region:
     #: Whether weights are made to sum to 1 again after they were multiplied with
     #: `closeness`.
     renormalize = False
+    #: How far a query sees to the left and to the right of its own position, where
+    #: that is all there is to it: then only so much needs to be compared.
+    window = None
     #: A region without weights has nothing to build.
     built = True
 
@@ -132,6 +136,11 @@ class Local(parts.Value, Region):
                     f"Received: {name}={size!r}"
                 )
 
+    @property
+    def window(self):
+        """`(left, right)`."""
+        return self.left, self.right
+
     def visible(self, distances):
         """The keys within the window."""
         return ops.logical_and(distances >= -self.left, distances <= self.right)
@@ -165,9 +174,15 @@ class LocalM(parts.Value, Region):
         """Refuse what is no window."""
         _check_half_width(self.half_width)
 
+    @property
+    def window(self):
+        """D to either side."""
+        # Distances are whole numbers.
+        return math.floor(self.half_width), math.floor(self.half_width)
+
     def visible(self, distances):
         """The keys within the window."""
-        return ops.abs(distances) <= self.half_width
+        return ops.abs(distances) <= math.floor(self.half_width)
 
 
 @keras.saving.register_keras_serializable(package="kattn")

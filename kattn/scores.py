@@ -23,6 +23,8 @@ class Score(keras.layers.Layer):
 
     #: A module-level function `(query, key, *parameters) -> energies`.
     pairwise = staticmethod(products)
+    #: Whether an energy depends on the key's place, and not on its vector alone.
+    by_place = False
 
     def build(self, query_shape, key_shape):
         """Make the weights, where there are any."""
@@ -310,6 +312,7 @@ class Location(Score):
     """
 
     pairwise = staticmethod(places)
+    by_place = True
 
     def build(self, query_shape, key_shape):
         """Make W, `(Dq, Tk)`."""

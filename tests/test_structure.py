@@ -37,11 +37,13 @@ ARROWS = {
     "assets": set(),
     "masks": BASE,
     "parts": BASE,
-    "pairwise": BASE,
+    "blocks": set(),
+    "bands": set(),
+    "pairwise": BASE | {"blocks"},
     "scores": BASE | {"pairwise"},
     "regions": BASE | {"pairwise"},
     "normalizers": BASE | {"pairwise", "normalizers"},
-    "attend": STEPS,
+    "attend": STEPS | {"bands"},
     "layers": CORE,
     "losses": STEPS,
     "text": BASE | {"text"},
@@ -53,7 +55,7 @@ ARROWS = {
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}
-KERAS_ALONE |= {"losses"}
+KERAS_ALONE |= {"losses", "blocks", "bands"}
 
 
 def part_of(path):

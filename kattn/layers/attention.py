@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from kattn import normalizers, regions, scores
-from kattn.attend import attend, check_shapes
+from kattn.attend import attended, check_shapes
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 
@@ -126,22 +126,27 @@ class Attention(keras.layers.Layer):
         else:
             seen = ops.logical_and(key_mask, value_mask)
         masks = query_mask, seen, attention_mask
-        context, weights = self._attend(query, key, value, *masks, training)
+        context, weights, _ = self._attend(
+            query, key, value, *masks, return_attention_scores, training
+        )
         if return_attention_scores:
             return context, ops.cast(weights, self.compute_dtype)
         return context
 
     def _attend(
-        self, query, key, value, query_mask, key_mask, attention_mask, training
+        self,
+        query,
+        key,
+        value,
+        query_mask,
+        key_mask,
+        attention_mask,
+        return_weights,
+        training,
     ):
         """The three steps with this layer's parts, whatever the leading axes."""
         pairs = (*ops.shape(query)[:-1], ops.shape(key)[-2])  # (..., Tq, Tk)
-        keep = None
-        if training and self.dropout:
-            # Multipliers of the weights: 0 for the dropped, 1 / (1 - dropout) else.
-            seed = self.seed_generator
-            keep = keras.random.dropout(ops.ones(pairs), self.dropout, seed=seed)
-        return attend(
+        return attended(
             query,
             key,
             value,
@@ -151,9 +156,15 @@ class Attention(keras.layers.Layer):
             query_mask=query_mask,
             key_mask=key_mask,
             attention_mask=attention_mask,
-            keep=keep,
+            keep=self._keep if training and self.dropout else None,
             drawn=self.normalizer.draw(pairs, training),
+            return_weights=return_weights,
         )
+
+    def _keep(self, shape):
+        """Multipliers of the weights: 0 for the dropped, 1 / (1 - dropout) else."""
+        seed = self.seed_generator
+        return keras.random.dropout(ops.ones(shape), self.dropout, seed=seed)
 
     def compute_mask(self, query, previous_mask):
         """The context has the query's positions, and so the query's mask."""

@@ -133,7 +133,15 @@ class MultiHeadAttention(Attention):
         )
 
     def _attend(
-        self, query, key, value, query_mask, key_mask, attention_mask, training
+        self,
+        query,
+        key,
+        value,
+        query_mask,
+        key_mask,
+        attention_mask,
+        return_weights,
+        training,
     ):
         """Project, attend in every head, and project what all have read."""
         same = key is value
@@ -142,19 +150,22 @@ class MultiHeadAttention(Attention):
         key = value if same else cleared(key, key_mask)
         if attention_mask is not None and len(attention_mask.shape) == 3:
             attention_mask = ops.expand_dims(attention_mask, 1)  # (B, 1, Tq, Tk)
-        context, weights = super()._attend(
+        context, weights, reads = super()._attend(
             ops.swapaxes(self.query_dense(query), 1, 2),  # (B, H, Tq, key_dim)
             ops.swapaxes(self.key_dense(key), 1, 2),  # (B, H, Tk, key_dim)
             ops.swapaxes(self.value_dense(value), 1, 2),  # (B, H, Tk, value_dim)
             None if query_mask is None else ops.expand_dims(query_mask, 1),
             None if key_mask is None else ops.expand_dims(key_mask, 1),
             attention_mask,
+            return_weights,
             training,
         )  # (B, H, Tq, value_dim), (B, H, Tq, Tk)
         output = self.output_dense(ops.swapaxes(context, 1, 2))  # (B, Tq, D)
-        # Weights are at least 0: the sum is 0 where they all are. NaN is not 0.
-        reads = ops.sum(weights, axis=(1, 3)) != 0  # (B, Tq)
-        return cleared(output, reads), weights
+        sees = reads()  # broadcasts to (B, H, Tq)
+        if sees is not None:
+            sees = ops.broadcast_to(sees, ops.shape(context)[:-1])
+            output = cleared(output, ops.any(sees, axis=1))
+        return output, weights, reads
 
     def _shapes(self, query_shape, value_shape):
         batch, queries, width = query_shape

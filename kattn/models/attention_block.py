@@ -119,14 +119,16 @@ class AttentionBlock(keras.layers.Layer):
     def call(self, inputs, mask, return_attention_scores=False, training=None):
         """Attend, then feed forward; see the class."""
         normed = self.attention_norm(inputs)
-        read, weights = self.attention(
+        read = self.attention(
             normed,
             normed,
             query_mask=mask,
             value_mask=mask,
-            return_attention_scores=True,
+            return_attention_scores=return_attention_scores,
             training=training,
-        )  # (B, T, D), (B, H, T, T)
+        )  # (B, T, D)
+        if return_attention_scores:
+            read, weights = read  # (B, H, T, T)
         x = inputs + self.residual_dropout(read, training=training)
         hidden = self.hidden_dense(self.feed_forward_norm(x))  # (B, T, F)
         added = self.output_dense(hidden)

@@ -212,9 +212,7 @@ def draw(results, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(
-        1, 2, figsize=(11, 5), layout="constrained"
-    )
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 5), layout="constrained")
     for name, row in results.items():
         (line,) = left.plot(
             row["words_by_length"],
