@@ -15,12 +15,29 @@ def shares(energies, visible=None):
     if visible is not None:
         # Hidden energies are replaced, never added to: a NaN there stays there.
         energies = ops.where(visible, energies, -float("inf"))
-    top = ops.stop_gradient(ops.max(energies, axis=-1, keepdims=True))
+    return _softmax(energies)
+
+
+@ops.custom_gradient
+def _softmax(energies):
+    """Softmax over the last axis, where -inf hides a key, and all of them give zeros.
+
+    Its slope is written down, for the one that is derived reads and writes all pairs
+    three times as often.
+    """
+    top = ops.max(energies, axis=-1, keepdims=True)
     # -inf - -inf would be NaN in the row that sees nothing.
     top = ops.where(top == -float("inf"), ops.zeros_like(top), top)
     powers = ops.exp(energies - top)  # (..., Tq, Tk)
     total = ops.sum(powers, axis=-1, keepdims=True)  # (..., Tq, 1), >= 1 or 0
-    return powers / ops.where(total == 0, ops.ones_like(total), total)
+    weights = powers / ops.where(total == 0, ops.ones_like(total), total)
+
+    def gradient(*inputs, upstream=None):
+        slope = inputs[0] if upstream is None else upstream
+        mean = ops.sum(weights * slope, axis=-1, keepdims=True)  # (..., Tq, 1)
+        return weights * (slope - mean)
+
+    return weights, gradient
 
 
 @keras.saving.register_keras_serializable(package="kattn")

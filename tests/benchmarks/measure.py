@@ -1,0 +1,142 @@
+"""How the benchmarks measure: in turn, after warming up, checked before timed."""
+
+import dataclasses
+import gc
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One comparison: the same work, done by kattn and by its peers.
+
+    Args:
+        name: What is compared, in a few words.
+        sides: By name, functions that prepare the work and give a step: a function
+            without arguments that does it once and gives arrays. The first side is
+            kattn's.
+        expected: Function that gives what a step's arrays are, in float64; or `None`
+            where the sides cannot be equal, as models that draw their weights.
+        goal: The ratio to reach, peer's time to kattn's, by the peer's name.
+        units: How many of `unit` one step does.
+        unit: What throughput counts, say "documents".
+        rtol: How near to `expected` the arrays are, relative to the largest entry.
+    """
+
+    name: str
+    sides: dict[str, Callable[[], Callable]]
+    expected: Callable | None = None
+    goal: dict[str, float] = dataclasses.field(default_factory=dict)
+    units: int = 1
+    unit: str = "steps"
+    rtol: float = 1e-4
+
+
+def check(case, side, step):
+    """Raise an `AssertionError` where a side gives something else than it should."""
+    if case.expected is None:
+        return
+    for got, wanted in zip(step(), case.expected(), strict=True):
+        wanted = np.asarray(wanted)
+        furthest = np.abs(np.asarray(got, "float64") - wanted).max()
+        limit = case.rtol * np.abs(wanted).max()
+        assert furthest <= limit, f"{case.name}, {side}: off by {furthest:.2g}"
+
+
+def times(case, repeats, warm=2):
+    """Seconds of each side's steps, the sides taken in turn.
+
+    Args:
+        case: A `Case`.
+        repeats: How often each side does its step.
+        warm: How often before that, which does not count.
+
+    Returns:
+        A dictionary: a side's name to its list of seconds. A side that cannot be made
+        here, as its package is not installed, is left out.
+    """
+    steps = {}
+    for name, make in case.sides.items():
+        try:
+            steps[name] = make()
+        except ImportError as error:
+            print(f"  {name} is left out: {error}", file=sys.stderr)
+            continue
+        check(case, name, steps[name])
+        for _ in range(warm):
+            steps[name]()
+    found = {name: [] for name in steps}
+    gc.disable()
+    try:
+        for _ in range(repeats):
+            for name, step in steps.items():
+                began = time.perf_counter()
+                step()
+                found[name].append(time.perf_counter() - began)
+    finally:
+        gc.enable()
+    return found
+
+
+def ratios(found, mine):
+    """Medians, and the median of each peer's ratio to mine, round by round."""
+    return {
+        name: {
+            "median_ms": 1000 * statistics.median(seconds),
+            "ratio": statistics.median(
+                theirs / own for theirs, own in zip(seconds, found[mine], strict=True)
+            ),
+        }
+        for name, seconds in found.items()
+    }
+
+
+def peak():
+    """The most memory this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory(script, case, side, timeout=600):
+    """The rise of peak memory over what imports take, in a process of its own.
+
+    Args:
+        script: The Python file that does it, as `SCRIPT --memory CASE SIDE`.
+        case: Name of a case.
+        side: Name of one of its sides.
+        timeout: Seconds until it is given up.
+
+    Returns:
+        MB, or `None` where the process died, as it does when memory runs out.
+    """
+    command = [sys.executable, script, "--memory", case, side]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    if done.returncode:
+        return None
+    return json.loads(done.stdout.splitlines()[-1])["mb"]
+
+
+def machine():
+    """What the figures were taken on."""
+    import os
+    import platform
+
+    lines = Path("/proc/cpuinfo")
+    model = platform.processor()
+    if lines.is_file():
+        for line in lines.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+    }

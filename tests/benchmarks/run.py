@@ -1,0 +1,131 @@
+"""Is kattn fast? Its layers against their peers, side by side in one process.
+
+    python tests/benchmarks/run.py [--quick] [--only WORDS]
+
+Every side is checked against the formula in float64, then timed in turn with the
+others: the medians of repeated steps, and the median ratio of a peer's time to kattn's.
+Memory is the rise of a process's peak over what its imports take, each in a process of
+its own. Peers that are not installed are left out; they come with
+`pip install "kattn[bench]"`.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import layers  # noqa: E402
+import measure  # noqa: E402
+from rich import box  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from kattn.files import replacing  # noqa: E402
+
+
+def show(results, console):
+    """Print a row for every side of every case."""
+    table = Table(box=box.SIMPLE)
+    table.add_column("case")
+    table.add_column("side")
+    for heading in ("ms", "peer / kattn", "goal", "peak MB"):
+        table.add_column(heading, justify="right")
+    for name, result in results.items():
+        for side, row in result["sides"].items():
+            goal = result["goal"].get(side)
+            memory = row.get("memory_mb")
+            table.add_row(
+                name if side == "kattn" else "",
+                side,
+                f"{row['median_ms']:,.1f}",
+                "" if side == "kattn" else f"{row['ratio']:.2f}",
+                "" if goal is None else f">= {goal:g}",
+                "" if memory is None else f"{memory:,.0f}",
+            )
+        table.add_section()
+    console.print(table)
+
+
+def grow(repeats, console):
+    """Time and memory of the cases that grow, by kind, side and length."""
+    found = {}
+    for kind, cases in layers.growing().items():
+        for length, case in cases.items():
+            console.print(case.name, style="dim")
+            rows = measure.ratios(measure.times(case, repeats), "kattn")
+            for side, row in rows.items():
+                row["memory_mb"] = measure.memory(__file__, case.name, side)
+                found.setdefault(kind, {}).setdefault(side, {})[length] = row
+    return found
+
+
+def draw(growth, path):
+    """Draw time and peak memory against the length of the text."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(10, 8), layout="constrained")
+    columns = (("median_ms", "ms a training step"), ("memory_mb", "peak memory, MB"))
+    for row, (kind, sides) in zip(axes, growth.items(), strict=True):
+        for panel, (key, label) in zip(row, columns, strict=True):
+            for side, points in sides.items():
+                known = {n: p[key] for n, p in points.items() if p[key] is not None}
+                panel.loglog(list(known), list(known.values()), "o-", label=side)
+            panel.set(title=kind, xlabel="words of a text", ylabel=label)
+            panel.grid(alpha=0.3, which="both")
+            panel.legend(fontsize=9)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def remember(case, side):
+    """Do a side's step once, and print by how much the peak of memory rose."""
+    case = layers.named(case)
+    before = measure.peak()
+    case.sides[side]()()
+    print(json.dumps({"mb": measure.peak() - before}))
+
+
+def main():
+    """Run the benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="under three minutes")
+    parser.add_argument("--only", default="", help="cases whose name has these words")
+    parser.add_argument("--repeats", type=int, default=0)
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--output", default="runs/benchmarks")
+    parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        remember(*arguments.memory)
+        return
+    console = Console(width=120)
+    repeats = arguments.repeats or (5 if arguments.quick else 11)
+    results = {}
+    for case in layers.cases(arguments.quick):
+        if arguments.only not in case.name:
+            continue
+        console.print(case.name, style="dim")
+        rows = measure.ratios(measure.times(case, repeats), "kattn")
+        if not (arguments.quick or arguments.no_memory):
+            for side, row in rows.items():
+                row["memory_mb"] = measure.memory(__file__, case.name, side)
+        results[case.name] = {"sides": rows, "goal": case.goal}
+    growth = {} if arguments.quick or arguments.only else grow(3, console)
+    show(results, console)
+    folder = Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {"machine": measure.machine(), "results": results, "growth": growth}
+    with replacing(folder / "benchmarks.json") as path:
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if growth and importlib.util.find_spec("matplotlib"):
+        draw(growth, folder / "benchmarks.png")
+
+
+if __name__ == "__main__":
+    main()
