@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# XLA's optimizations cost more here than they save: each test is a new shape.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import functools  # noqa: E402
 import importlib.util  # noqa: E402

@@ -114,6 +114,7 @@ def keras_bahdanau(arrays):
     layer = keras.layers.AdditiveAttention()
     layer.build([arrays[0].shape, arrays[2].shape, arrays[1].shape])
 
+    @tf.autograph.experimental.do_not_convert
     def run(query, key, value, vector):
         values = [(layer.scale, vector)]
         with keras.StatelessScope(state_mapping=values):
@@ -124,6 +125,7 @@ def keras_bahdanau(arrays):
 
 def additive(batch, length, width=64, checked=True):
     arrays = draw(*[(batch, length, width)] * 3, (width,))
+    arrays[3] /= width**0.5
     return Case(
         f"additive, training, B {batch}, T {length}, D {width}",
         {
@@ -134,6 +136,7 @@ def additive(batch, length, width=64, checked=True):
         },
         exact(bahdanau, arrays) if checked else None,
         {"keras": 2.5, "torch.compile": 2.5},
+        rtol=1e-3,  # the vector's slope sums two million terms in float32
     )
 
 
