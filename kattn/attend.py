@@ -15,13 +15,14 @@ import math
 import keras
 from keras import ops
 
-from kattn import pairwise
+from kattn import fused, pairwise
 from kattn.bands import Band
 from kattn.names import unknown
 from kattn.normalizers import Softmax
 from kattn.pairwise import wide
 from kattn.parts import Value
 from kattn.regions import Global
+from kattn.shapes import check_shapes
 
 _PLAIN = contextvars.ContextVar("kattn_plain", default=False)
 _COMPILE = ("auto", "always", "never")
@@ -87,7 +88,7 @@ def attend(
             memory of a decoder, projected once for all its steps.
         return_weights: Whether the weights are made for all pairs and returned. Without
             them, a region that is a window compares what the window can see alone, and
-            nothing is `(Tq, Tk)`.
+            products of many pairs are taken block by block: nothing is `(Tq, Tk)`.
         compile: `"auto"` compiles with XLA where that was measured to win: on a GPU
             always, on a CPU for additive scores of long texts, and only where the
             lengths are known, since XLA compiles anew for each. `"always"`, `"never"`.
@@ -108,49 +109,6 @@ def attend(
         >>> context.shape, weights.shape
         (TensorShape([2, 3, 4]), TensorShape([2, 3, 3]))
     """
-    return attended(
-        query,
-        key,
-        value,
-        score=score,
-        region=region,
-        normalizer=normalizer,
-        query_mask=query_mask,
-        key_mask=key_mask,
-        attention_mask=attention_mask,
-        keep=keep,
-        drawn=drawn,
-        start=start,
-        key_is_projected=key_is_projected,
-        return_weights=return_weights,
-        compile=compile,
-    )[:2]
-
-
-def attended(
-    query,
-    key,
-    value,
-    *,
-    score,
-    region=None,
-    normalizer=None,
-    query_mask=None,
-    key_mask=None,
-    attention_mask=None,
-    keep=None,
-    drawn=(),
-    start=0,
-    key_is_projected=False,
-    return_weights=True,
-    compile="auto",
-):
-    """What `attend` does, and which queries see any key at all.
-
-    Returns:
-        `(context, weights, reads)`, the last a function that gives booleans which
-        broadcast to `(..., Tq)`, or `None` where every query sees every key.
-    """
     if compile not in _COMPILE:
         raise unknown("compile policy", compile, _COMPILE)
     region, normalizer = region or Global(), normalizer or Softmax()
@@ -164,21 +122,20 @@ def attended(
         score.check(query.shape, key.shape)
         key = score.project_key(key)
     asked = score.project_query(query)
+    asks_no_pair = attention_mask is None and keep is None and not return_weights
+    if asks_no_pair and _fuses(score, region, normalizer, asked, key):
+        asked = asked / normalizer.temperature
+        return fused.read(asked, key, value, query_mask, key_mask), None
     band = None
-    if not (return_weights or drawn or score.by_place or attention_mask is not None):
-        band = _band(region, normalizer, start, query, key)
-    if band is None:
-        seen, closeness = region.view(
-            query, ops.shape(key)[-2], start=start, key_mask=key_mask
-        )
-        visible = _visible(seen, query_mask, key_mask, attention_mask)
-    else:
-        visible, closeness = band.visible(query_mask, key_mask), None
-        asked, key, value = (
-            band.of_queries(asked),
-            band.of_keys(key),
-            band.of_keys(value),
-        )
+    made_whole = return_weights or drawn or ops.is_tensor(keep)
+    if isinstance(normalizer, Value) and not made_whole:
+        band = _band(region, start, attention_mask, asked, key)
+    visible, closeness = _view(
+        region, band, start, query, key, query_mask, key_mask, attention_mask
+    )
+    if band is not None:
+        asked = band.of_queries(asked)
+        key, value = band.of_keys(key), band.of_keys(value)
     if callable(keep):
         keep = keep((*ops.shape(asked)[:-1], ops.shape(key)[-2]))
     steps = (score.pairwise, normalizer, region.renormalize)
@@ -191,21 +148,46 @@ def attended(
     )
     if band is not None:
         context = band.joined(context)
-
-    def reads():
-        if visible is None:
-            return None
-        sees = ops.any(visible, axis=-1)
-        if band is None:
-            return sees
-        return band.joined(ops.expand_dims(sees, -1))[..., 0]
-
-    return context, weights if return_weights else None, reads
+    return context, weights if return_weights else None
 
 
-def _band(region, normalizer, start, query, key):
+def reads(query, key, *, region, query_mask=None, key_mask=None, attention_mask=None):
+    """Which queries see any key.
+
+    Args:
+        query: Tensor `(..., Tq, Dq)`; this and the others as for `attend`.
+        key: Tensor `(..., Tk, Dk)`.
+        region: A built `kattn.regions.Region`.
+        query_mask: Boolean `(..., Tq)`, or `None`.
+        key_mask: Boolean `(..., Tk)`, or `None`.
+        attention_mask: Boolean `(..., Tq, Tk)`, or `None`.
+
+    Returns:
+        Booleans that broadcast to `(..., Tq)`; `None` where every query sees a key.
+    """
+    band = _band(region, 0, attention_mask, query, key)
+    masks = query_mask, key_mask, attention_mask
+    visible, _ = _view(region, band, 0, query, key, *masks)
+    if visible is None:
+        return None
+    sees = ops.any(visible, axis=-1)
+    return sees if band is None else band.joined(sees[..., None])[..., 0]
+
+
+def _fuses(score, region, normalizer, query, key):
+    """Whether energies, weights and context may be one function, `fused.read`."""
+    return (
+        type(region) is Global
+        and type(normalizer) is Softmax
+        and score.pairwise is pairwise.products
+        and query.shape[-2] != 1  # for one query there is nothing to save
+        and len(query.shape) == len(key.shape)
+    )
+
+
+def _band(region, start, attention_mask, query, key):
     """The band that a window makes of all pairs; `None` where that saves nothing."""
-    if region.window is None or not isinstance(normalizer, Value):
+    if region.window is None or attention_mask is not None:
         return None
     if not isinstance(start, int) or start != 0:
         return None
@@ -214,6 +196,25 @@ def _band(region, normalizer, start, query, key):
     if None in lengths or band.count * band.size * band.reach < math.prod(lengths):
         return band
     return None
+
+
+def _view(region, band, start, query, key, query_mask, key_mask, attention_mask):
+    """What a query sees, the masks and the region AND-ed; and the region's closeness.
+
+    Booleans `(..., Tq, Tk)`, or `None` where all is seen; a band's where there is one.
+    """
+    if band is not None:
+        return band.visible(query_mask, key_mask), None
+    seen, closeness = region.view(
+        query, ops.shape(key)[-2], start=start, key_mask=key_mask
+    )
+    masks = [seen, attention_mask]
+    if query_mask is not None:
+        masks.append(ops.expand_dims(query_mask, -1))
+    if key_mask is not None:
+        masks.append(ops.expand_dims(key_mask, -2))
+    masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
+    return functools.reduce(ops.logical_and, masks) if masks else None, closeness
 
 
 def _three_steps(
@@ -260,109 +261,11 @@ def cleared(tensor, mask):
     return ops.where(live, tensor, ops.zeros_like(tensor))
 
 
-def check_shapes(
-    query, key, value, query_mask=None, key_mask=None, attention_mask=None
-):
-    """Raise where shapes do not fit, as far as they are known before running.
-
-    Args:
-        query: Tensor, real or symbolic, as for `attend`; so are the others.
-        key: Likewise.
-        value: Likewise.
-        query_mask: Likewise, or `None`.
-        key_mask: Likewise.
-        attention_mask: Likewise.
-
-    Raises:
-        ValueError: If a rank, a length, a batch or a mask does not fit.
-        TypeError: If a mask is neither of booleans nor of integers.
-    """
-    for name, tensor in (("query", query), ("key", key), ("value", value)):
-        if len(tensor.shape) < 2:
-            raise ValueError(
-                f"Attention needs a {name} of shape (..., length, width). "
-                f"Received: shape {tuple(tensor.shape)}"
-            )
-        if tensor.shape[-2] == 0:
-            raise ValueError(
-                f"Attention needs a {name} of at least one position. "
-                f"Received: shape {tuple(tensor.shape)}"
-            )
-    if not _fits(key.shape[:-1], value.shape[:-1]):
-        raise ValueError(
-            "Key and value have the same batch and length. Received: key of shape "
-            f"{tuple(key.shape)}, value of shape {tuple(value.shape)}"
-        )
-    outer, other = query.shape[:-2], key.shape[:-2]
-    if not (_fits(outer, other) or _fits(other, outer)):
-        raise ValueError(
-            "Query and key have the same batch. Received: query of shape "
-            f"{tuple(query.shape)}, key of shape {tuple(key.shape)}"
-        )
-    outer = other if _fits(outer, other) else outer
-    for name, mask, expected in (
-        ("query_mask", query_mask, query.shape[:-1]),
-        ("key_mask", key_mask, key.shape[:-1]),
-        (
-            "attention_mask",
-            attention_mask,
-            (*outer, query.shape[-2], key.shape[-2]),
-        ),
-    ):
-        check_truth(mask, name)
-        if mask is not None and not _fits(mask.shape, expected):
-            raise ValueError(
-                f"{name} has shape {tuple(expected)}, or one that broadcasts to it. "
-                f"Received: shape {tuple(mask.shape)}"
-            )
-
-
-def check_truth(mask, name):
-    """Raise a `TypeError` where a mask does not say true or false.
-
-    A mask of floats is refused, since it may be one that others add to energies, where
-    0 is for what may be seen.
-
-    Args:
-        mask: Tensor or array, real or symbolic, or `None`.
-        name: What the mask is called in the error message.
-    """
-    if mask is None:
-        return
-    kind = type(mask).__name__
-    if hasattr(mask, "dtype"):
-        kind = keras.backend.standardize_dtype(mask.dtype)
-        if kind == "bool" or "int" in kind:
-            return
-    raise TypeError(
-        f"{name} is a tensor of booleans, True for what may be seen. Received: {kind}"
-    )
-
-
-def _fits(shape, expected):
-    """Whether a shape broadcasts to another; `None` fits everything."""
-    return len(shape) <= len(expected) and all(
-        a in (None, 1) or b is None or a == b
-        for a, b in zip(reversed(shape), reversed(expected), strict=False)
-    )
-
-
 def _tensor(x):
     """A tensor of floats."""
     x = ops.convert_to_tensor(x)
     dtype = keras.backend.standardize_dtype(x.dtype)
     return x if "float" in dtype else ops.cast(x, keras.config.floatx())
-
-
-def _visible(seen, query_mask, key_mask, attention_mask):
-    """All masks and the region AND-ed: `(..., Tq, Tk)`, or `None` where all is seen."""
-    masks = [seen, attention_mask]
-    if query_mask is not None:
-        masks.append(ops.expand_dims(query_mask, -1))
-    if key_mask is not None:
-        masks.append(ops.expand_dims(key_mask, -2))
-    masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
-    return functools.reduce(ops.logical_and, masks) if masks else None
 
 
 def _compiles(policy, score, normalizer, query, key):

@@ -129,14 +129,13 @@ def _tanh_sums_in_blocks(query, key, vector):
             """`sum_k slope t` and `sum_k slope t^2`; `sum_q slope t^2`."""
 
             def of_query(k, q, slope):
-                t, slope = (
-                    tanh(q, k),
-                    ops.expand_dims(slope, 1),
-                )  # (R, Tk, D), (R, 1, Tk)
+                t = tanh(q, k)  # (R, Tk, D)
+                slope = ops.expand_dims(slope, 1)  # (R, 1, Tk)
                 return ops.matmul(slope, t)[:, 0], ops.matmul(slope, t * t)[:, 0]
 
             def of_key(q, k, slope):
-                t, slope = tanh(k, q), ops.expand_dims(slope, 1)
+                t = tanh(k, q)  # (R, Tq, D)
+                slope = ops.expand_dims(slope, 1)  # (R, 1, Tq)
                 return ops.matmul(slope, t * t)[:, 0]
 
             return (

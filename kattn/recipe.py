@@ -60,7 +60,7 @@ class Recipe:
         feature_map: `"places"` or `"attention"`.
         join_vectors: Whether vectors are joined to the similarity features.
         pair_features: Whether overlap, lengths and negation are.
-        best_matches: Whether how well each word is matched is.
+        best_matches: Whether the match of each word with the other text's is used.
         own_words: Whether the words that only one text has make a level.
         hidden_dim: Width of a layer between features and logistic regression.
         temperature: Where the cosine's learned temperature starts.

@@ -118,7 +118,7 @@ def test_asking_for_the_weights_changes_nothing(layer):
         text, text, query_mask=mask, value_mask=mask, return_attention_scores=True
     )
     assert weights.shape[-2:] == (150, 150)
-    np.testing.assert_allclose(context, seen, atol=1e-5)
+    np.testing.assert_allclose(context, ops.convert_to_numpy(seen), atol=1e-5)
     assert (context[~mask] == 0).all()
 
 

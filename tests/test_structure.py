@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: What each part of kattn may import from kattn; a package may import itself.
 BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
-CORE = {"attend", "layers"} | STEPS
+CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"text", "models", "ranking"} | CORE
 RUN = {"recipe", "report", "progress"} | BASE
 ARROWS = {
@@ -43,7 +43,9 @@ ARROWS = {
     "scores": BASE | {"pairwise"},
     "regions": BASE | {"pairwise"},
     "normalizers": BASE | {"pairwise", "normalizers"},
-    "attend": STEPS | {"bands"},
+    "shapes": set(),
+    "fused": {"pairwise"},
+    "attend": STEPS | {"bands", "fused", "shapes"},
     "layers": CORE,
     "losses": STEPS,
     "text": BASE | {"text"},
@@ -55,7 +57,7 @@ ARROWS = {
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}
-KERAS_ALONE |= {"losses", "blocks", "bands"}
+KERAS_ALONE |= {"losses", "blocks", "bands", "fused", "shapes"}
 
 
 def part_of(path):

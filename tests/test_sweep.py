@@ -140,8 +140,10 @@ def check(oracles, gradients, tmp_path, score, region, normalizer, policy, maske
         np.testing.assert_allclose(weights, expected[1], atol=0.06)
     assert np.isfinite(context).all() and np.isfinite(weights).all()
     assert (weights >= 0).all() and (weights.sum(-1) <= 1.01).all()
-    # To see the weights changes nothing.
-    np.testing.assert_array_equal(context, numpy(layer(query, value, **masks)))
+    # To see the weights changes nothing beyond rounding.
+    unseen = numpy(layer(query, value, **masks))
+    rounding = {"float32": 1e-5, "mixed_float16": 3e-3}.get(policy, 2e-2)
+    np.testing.assert_allclose(context, unseen, rtol=rounding, atol=rounding)
     if masked:
         assert not context[1].any() and not context[0, -1].any()
         # What padding holds changes no bit, nor a gradient.

@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from kattn import normalizers, regions, scores
-from kattn.attend import attended, check_shapes
+from kattn.attend import attend
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
+from kattn.shapes import check_shapes
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -126,7 +127,7 @@ class Attention(keras.layers.Layer):
         else:
             seen = ops.logical_and(key_mask, value_mask)
         masks = query_mask, seen, attention_mask
-        context, weights, _ = self._attend(
+        context, weights = self._attend(
             query, key, value, *masks, return_attention_scores, training
         )
         if return_attention_scores:
@@ -146,7 +147,7 @@ class Attention(keras.layers.Layer):
     ):
         """The three steps with this layer's parts, whatever the leading axes."""
         pairs = (*ops.shape(query)[:-1], ops.shape(key)[-2])  # (..., Tq, Tk)
-        return attended(
+        return attend(
             query,
             key,
             value,

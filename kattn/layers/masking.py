@@ -5,7 +5,7 @@ import functools
 import keras
 from keras import ops
 
-from kattn.attend import check_truth
+from kattn.shapes import check_truth
 
 
 class _ImplicitMask(keras.layers.Layer):

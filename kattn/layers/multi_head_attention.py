@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from kattn.attend import check_shapes, cleared
+from kattn.attend import cleared, reads
 from kattn.layers.attention import Attention
+from kattn.shapes import check_shapes
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -150,22 +151,25 @@ class MultiHeadAttention(Attention):
         key = value if same else cleared(key, key_mask)
         if attention_mask is not None and len(attention_mask.shape) == 3:
             attention_mask = ops.expand_dims(attention_mask, 1)  # (B, 1, Tq, Tk)
-        context, weights, reads = super()._attend(
-            ops.swapaxes(self.query_dense(query), 1, 2),  # (B, H, Tq, key_dim)
-            ops.swapaxes(self.key_dense(key), 1, 2),  # (B, H, Tk, key_dim)
-            ops.swapaxes(self.value_dense(value), 1, 2),  # (B, H, Tk, value_dim)
-            None if query_mask is None else ops.expand_dims(query_mask, 1),
-            None if key_mask is None else ops.expand_dims(key_mask, 1),
-            attention_mask,
-            return_weights,
-            training,
+        query = ops.swapaxes(self.query_dense(query), 1, 2)  # (B, H, Tq, key_dim)
+        key = ops.swapaxes(self.key_dense(key), 1, 2)  # (B, H, Tk, key_dim)
+        value = ops.swapaxes(self.value_dense(value), 1, 2)  # (B, H, Tk, value_dim)
+        query_mask, key_mask = (
+            None if mask is None else ops.expand_dims(mask, 1)  # (B, 1, T)
+            for mask in (query_mask, key_mask)
+        )
+        masks = query_mask, key_mask, attention_mask
+        context, weights = super()._attend(
+            query, key, value, *masks, return_weights, training
         )  # (B, H, Tq, value_dim), (B, H, Tq, Tk)
         output = self.output_dense(ops.swapaxes(context, 1, 2))  # (B, Tq, D)
-        sees = reads()  # broadcasts to (B, H, Tq)
+        names = "query_mask", "key_mask", "attention_mask"
+        masks = dict(zip(names, masks, strict=True))
+        sees = reads(query, key, region=self.region, **masks)  # as (B, H, Tq)
         if sees is not None:
             sees = ops.broadcast_to(sees, ops.shape(context)[:-1])
             output = cleared(output, ops.any(sees, axis=1))
-        return output, weights, reads
+        return output, weights
 
     def _shapes(self, query_shape, value_shape):
         batch, queries, width = query_shape

@@ -31,6 +31,7 @@ from kattn.models.hierarchical_attention import (
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
 )
+from kattn.models.own_words import OwnWords
 from kattn.models.pair_features import PairFeatures
 from kattn.models.reader import (
     ReaderBackbone,
@@ -63,6 +64,7 @@ __all__ = [
     "HierarchicalAttentionTextClassifier",
     "HierarchicalAttentionTextClassifierPreprocessor",
     "HierarchicalAttentionTokenizer",
+    "OwnWords",
     "PairFeatures",
     "Prediction",
     "ReaderBackbone",

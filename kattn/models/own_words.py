@@ -28,9 +28,13 @@ class OwnWords(keras.layers.Layer):
         >>> a, dog, cat = 2, 3, 4
         >>> ids = np.array([[a, dog]]), np.array([[a, cat]])
         >>> masks = {"premise_mask": ids[0] > 0, "hypothesis_mask": ids[1] > 0}
-        >>> premise, hypothesis = OwnWords()(*ids, **masks)
+        >>> premise, hypothesis = kattn.models.OwnWords()(*ids, **masks)
         >>> np.asarray(premise)
         array([[False,  True]])
+
+    Reference:
+        Words are kattn's; parts of vectors that two texts share, or not: Wang et al.
+        2016, arXiv:1602.07019.
     """
 
     def call(self, premise_ids, hypothesis_ids, premise_mask, hypothesis_mask):
