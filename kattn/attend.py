@@ -279,7 +279,7 @@ def _compiles(policy, score, normalizer, query, key):
     lengths = query.shape[-2], key.shape[-2]
     if None in lengths:
         return False
-    if _has_gpu():
+    if has_gpu():
         return True
     # On a CPU, XLA halves the time of tanh over all pairs going forward. With the way
     # back it wins on long texts, is even at 128 by 128 and loses on shorter ones; dot
@@ -305,7 +305,8 @@ def _compiled(*steps):
 
 
 @functools.cache
-def _has_gpu():
+def has_gpu():
+    """Whether TensorFlow sees one."""
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))

@@ -163,7 +163,7 @@ def test_auto_compiles_what_was_measured_to_win(monkeypatch):
             policy, scores.get(name), normalizer or Softmax(), query, key
         )
 
-    monkeypatch.setattr(attend, "_has_gpu", lambda: False)
+    monkeypatch.setattr(attend, "has_gpu", lambda: False)
     assert compiles("additive", 512, 512)
     assert compiles("additive", 128, 128)
     assert not compiles("additive", 32, 32)
@@ -179,7 +179,7 @@ def test_auto_compiles_what_was_measured_to_win(monkeypatch):
         assert not compiles("additive", 512, 512)
         assert not compiles("additive", 512, 512, "always")
     assert compiles("additive", 512, 512)
-    monkeypatch.setattr(attend, "_has_gpu", lambda: True)
+    monkeypatch.setattr(attend, "has_gpu", lambda: True)
     assert compiles("dot", 2, 2)
     assert not compiles("dot", None, 2)
 

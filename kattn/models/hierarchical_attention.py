@@ -9,6 +9,7 @@ import keras_hub
 
 from kattn import normalizers
 from kattn.layers import AttentionPooling, Hierarchical
+from kattn.models import packed_gru
 from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
 from kattn.models.recurrent import WideOrthogonal
@@ -33,6 +34,7 @@ class AttentiveEncoder(keras.layers.Layer):
         inputs: Tensor `(B, T, D)`.
         mask: Boolean `(B, T)`, with a live position in every row.
         return_attention_scores: Whether to return the weights as well.
+        training: Whether this is training, where a CPU takes no steps over padding.
 
     Returns:
         `(B, 2 * units)`, and the weights `(B, T)` where asked.
@@ -40,6 +42,7 @@ class AttentiveEncoder(keras.layers.Layer):
 
     def __init__(self, units, attention_units, normalizer="softmax", **kwargs):
         super().__init__(**kwargs)
+        self.supports_jit = not packed_gru.serves()
         self.units = units
         self.attention_units = attention_units
         self.recurrent = keras.layers.Bidirectional(
@@ -64,9 +67,16 @@ class AttentiveEncoder(keras.layers.Layer):
         self.recurrent.build(input_shape)
         self.pooling.build((*input_shape[:-1], 2 * self.units))
 
-    def call(self, inputs, mask=None, return_attention_scores=False):
+    def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         """Encode and pool; see the class."""
-        hidden = self.recurrent(inputs, mask=mask)  # (B, T, 2 * units)
+        if training and mask is not None and packed_gru.serves():
+            cells = (
+                self.recurrent.forward_layer.cell,
+                self.recurrent.backward_layer.cell,
+            )
+            hidden = packed_gru.read(inputs, mask, *cells)  # (B, T, 2 * units)
+        else:
+            hidden = self.recurrent(inputs, mask=mask)  # (B, T, 2 * units)
         return self.pooling(
             hidden, mask=mask, return_attention_scores=return_attention_scores
         )
@@ -75,7 +85,9 @@ class AttentiveEncoder(keras.layers.Layer):
         """None: the positions are gone."""
         return None
 
-    def compute_output_spec(self, inputs, mask=None, return_attention_scores=False):
+    def compute_output_spec(
+        self, inputs, mask=None, return_attention_scores=False, training=None
+    ):
         """What `call` returns, for every flag."""
         batch, length = inputs.shape[:2]
         pooled = keras.KerasTensor((batch, 2 * self.units), dtype=self.compute_dtype)

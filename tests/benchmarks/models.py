@@ -53,11 +53,9 @@ def documents():
         yield *folded, labels[rows]
 
 
-def of_keras(classifier, batches, jit_compile):
+def of_keras(classifier, batches):
     """A step of training on every batch."""
-    classifier.compile(
-        keras.optimizers.Adam(1e-3, global_clipnorm=5.0), jit_compile=jit_compile
-    )
+    classifier.compile(keras.optimizers.Adam(1e-3, global_clipnorm=5.0))
     prepared = [
         ({"token_ids": ids, "padding_mask": mask}, labels)
         for ids, mask, labels in batches
@@ -169,8 +167,7 @@ def bilstm():
     return Case(
         "BiLSTM with attention, training, 64 texts of up to 400 words",
         {
-            "kattn": lambda: of_keras(ours(), batches, False),
-            "kattn, XLA": lambda: of_keras(ours(), batches, True),
+            "kattn": lambda: of_keras(ours(), batches),
             "torch, packed": lambda: of_torch(torch_bilstm(), batches),
         },
         None,
@@ -191,8 +188,7 @@ def han():
     return Case(
         "HAN, training, 64 documents of up to 20 sentences of up to 40 words",
         {
-            "kattn": lambda: of_keras(ours(), batches, False),
-            "kattn, XLA": lambda: of_keras(ours(), batches, True),
+            "kattn": lambda: of_keras(ours(), batches),
             "torch, packed": lambda: of_torch(torch_han(), batches),
         },
         None,

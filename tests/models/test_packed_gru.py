@@ -1,0 +1,122 @@
+"""A packed GRU gives what Keras's gives, without the steps of padding."""
+
+import keras
+import numpy as np
+import pytest
+
+from kattn.models import HierarchicalAttentionBackbone, packed_gru
+from kattn.text.libraries import tensorflow
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="TensorFlow's graphs are packed"
+)
+LENGTHS = np.array([3, 7, 1, 7, 5])
+
+
+def made(dtype="float32", width=4, units=3):
+    """Keras's layer, and inputs `(N, T, D)`."""
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.Bidirectional(
+        keras.layers.GRU(
+            units,
+            return_sequences=True,
+            bias_initializer="random_normal",
+            dtype=dtype,
+        ),
+        dtype=dtype,
+    )
+    layer.build((None, None, width))
+    inputs = np.random.default_rng(0).normal(size=(5, 8, width))
+    return layer, inputs.astype(layer.compute_dtype)
+
+
+def packed(layer, inputs, mask):
+    return packed_gru.read(
+        inputs, mask, layer.forward_layer.cell, layer.backward_layer.cell
+    )
+
+
+def slopes(function, layer, inputs, mask):
+    """Of the live states, and by everything, in one graph."""
+    tf = tensorflow()
+
+    @tf.function(autograph=False)
+    def run(inputs, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            states = tf.where(mask[..., None], function(layer, inputs, mask), 0)
+            loss = tf.reduce_sum(tf.sin(tf.cast(states, "float32")))
+        sources = [inputs, *[v.value for v in layer.trainable_variables]]
+        return states, tape.gradient(loss, sources)
+
+    return run(tf.constant(inputs), tf.constant(mask))
+
+
+def of_keras(layer, inputs, mask):
+    return layer(inputs, mask=mask)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16"])
+def test_it_is_what_keras_gives_and_so_are_the_slopes(dtype):
+    layer, inputs = made(dtype)
+    mask = np.arange(8) < LENGTHS[:, None]
+    expected, expected_slopes = slopes(of_keras, layer, inputs, mask)
+    got, got_slopes = slopes(packed, layer, inputs, mask)
+    rounding = {"float32": 1e-5, "float64": 1e-12}.get(dtype, 1e-2)
+    np.testing.assert_allclose(got, expected, atol=rounding)
+    assert len(got_slopes) == 7
+    for ours, theirs in zip(got_slopes, expected_slopes, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=rounding, atol=rounding)
+
+
+def test_padding_is_zero_and_reaches_nothing():
+    layer, inputs = made()
+    mask = np.arange(8) < LENGTHS[:, None]
+    states, clean = slopes(packed, layer, inputs, mask)
+    assert not np.asarray(packed(layer, inputs, mask))[~mask].any()
+    dirty, others = slopes(
+        packed, layer, np.where(mask[..., None], inputs, np.float32(np.nan)), mask
+    )
+    np.testing.assert_array_equal(states, dirty)
+    for a, b in zip(clean, others, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_text_with_gaps_is_read_as_one_without():
+    layer, inputs = made()
+    mask = np.random.default_rng(1).random((5, 8)) < 0.6
+    mask[3] = True
+    states = np.asarray(packed(layer, inputs, mask))
+    for text, seen, got in zip(inputs, mask, states, strict=True):
+        np.testing.assert_allclose(got[seen], layer(text[seen][None])[0], atol=1e-6)
+
+
+def test_the_loop_takes_live_steps_alone():
+    tf = tensorflow()
+    layer, inputs = made()
+    mask = np.arange(8) < LENGTHS[:, None]
+    order = packed_gru._Order.of(tf.constant(mask))
+    np.testing.assert_array_equal(order.counts, [5, 4, 4, 3, 3, 2, 2])
+    assert order.places.shape == (LENGTHS.sum(), 2)
+    assert packed(layer, inputs, mask).shape == (5, 8, 6)
+
+
+def test_the_model_packs_in_training_alone(monkeypatch, tmp_path):
+    backbone = HierarchicalAttentionBackbone(20, 8, 3, 4)
+    ids = np.array([[[3, 4, 5, 0], [6, 0, 0, 0]], [[7, 8, 0, 0], [0, 0, 0, 0]]])
+    inputs = {"token_ids": ids.astype("int32"), "padding_mask": ids > 0}
+    calls = []
+    read = packed_gru.read
+    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or read(*x))
+    vectors = backbone(inputs)
+    backbone.export(tmp_path / "model", verbose=False)  # a SavedModel takes no packed
+    assert not calls
+    np.testing.assert_allclose(backbone(inputs, training=True), vectors, atol=1e-6)
+    assert len(calls) == 2  # words and sentences
+
+
+def test_where_xla_is_asked_for_keras_says_that_there_is_none():
+    backbone = HierarchicalAttentionBackbone(20, 8, 3, 4)
+    with pytest.warns(UserWarning, match="jit_compile"):
+        backbone.compile("adam", "mse", jit_compile=True)
+    assert not backbone.jit_compile
