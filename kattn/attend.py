@@ -122,14 +122,22 @@ def attend(
         score.check(query.shape, key.shape)
         key = score.project_key(key)
     asked = score.project_query(query)
-    asks_no_pair = attention_mask is None and keep is None and not return_weights
-    if asks_no_pair and _fuses(score, region, normalizer, asked, key):
-        asked = asked / normalizer.temperature
-        return fused.read(asked, key, value, query_mask, key_mask), None
     band = None
     made_whole = return_weights or drawn or ops.is_tensor(keep)
     if isinstance(normalizer, Value) and not made_whole:
         band = _band(region, start, attention_mask, asked, key)
+    if not made_whole and keep is None and attention_mask is None:
+        if _fuses(score, region, normalizer, band, asked, key):
+            asked = asked / normalizer.temperature
+            if band is None:
+                context = fused.read(asked, key, value, key_mask)
+            else:
+                asked = band.of_queries(asked)
+                key, value = band.of_keys(key), band.of_keys(value)
+                live = band.live(key_mask)
+                context = fused.read(asked, key, value, live, band.pattern())
+                context = band.joined(context)
+            return cleared(context, query_mask), None
     visible, closeness = _view(
         region, band, start, query, key, query_mask, key_mask, attention_mask
     )
@@ -174,10 +182,11 @@ def reads(query, key, *, region, query_mask=None, key_mask=None, attention_mask=
     return sees if band is None else band.joined(sees[..., None])[..., 0]
 
 
-def _fuses(score, region, normalizer, query, key):
+def _fuses(score, region, normalizer, band, query, key):
     """Whether energies, weights and context may be one function, `fused.read`."""
     return (
-        type(region) is Global
+        (type(region) is Global or band is not None)
+        and not region.renormalize
         and type(normalizer) is Softmax
         and score.pairwise is pairwise.products
         and query.shape[-2] != 1  # for one query there is nothing to save

@@ -21,19 +21,20 @@ WHOLE = 2**26
 _NEAR = 40.0
 
 
-def read(query, key, value, query_mask=None, key_mask=None):
-    """`softmax(query . key) @ value`, over the keys that are not masked.
+def read(query, key, value, key_mask=None, pattern=None):
+    """`softmax(query . key) @ value`, over the keys that may be seen.
 
     Args:
-        query: Tensor `(..., Tq, D)`, zeros where it is masked; so are the others.
-        key: Tensor `(..., Tk, D)`.
+        query: Tensor `(..., Tq, D)`.
+        key: Tensor `(..., Tk, D)`, zeros where it is masked; so is the value.
         value: Tensor `(..., Tk, Dv)`.
-        query_mask: Boolean `(..., Tq)`, or `None`.
         key_mask: Boolean `(..., Tk)`, or `None`.
+        pattern: Boolean array `(Tq, Tk)`, which keys each query of any text may see; or
+            `None`. With a pattern, pairs are always made at once.
 
     Returns:
-        The context `(..., Tq, Dv)` in the value's dtype, zeros where a query is masked
-        or sees no key.
+        The context `(..., Tq, Dv)` in the value's dtype, zeros where a query sees no
+        key.
     """
     *outer, queries, width = ops.shape(query + ops.zeros_like(key[..., :1, :]))
     keys, value_width = ops.shape(value)[-2:]
@@ -47,51 +48,56 @@ def read(query, key, value, query_mask=None, key_mask=None):
     if key_mask is not None:
         live = flat(ops.cast(ops.expand_dims(key_mask, -1), key.dtype), keys, 1)
     inputs = query, key, flat(value, keys, value_width), live
-    few = ops.shape(query)[0] * queries * keys <= WHOLE
+    few = pattern is not None or ops.shape(query)[0] * queries * keys <= WHOLE
     if keras.backend.backend() == "torch":
-        context = _by_kernel(*inputs)  # (N, Tq, Dv); twice as fast there
+        context = _by_kernel(*inputs, pattern)  # (N, Tq, Dv); twice as fast there
     elif isinstance(few, bool):
-        context = (_whole if few else _in_blocks)(*inputs)
+        context = _whole(pattern)(*inputs) if few else _in_blocks(*inputs)
     else:
-        context = ops.cond(few, lambda: _whole(*inputs), lambda: _in_blocks(*inputs))
-    context = ops.reshape(context, (*outer, queries, value_width))
-    if query_mask is not None:
-        asks = ops.expand_dims(ops.cast(query_mask, "bool"), -1)
-        context = ops.where(asks, context, ops.zeros_like(context))
-    return ops.cast(context, value.dtype)
+        whole = _whole(pattern)
+        context = ops.cond(few, lambda: whole(*inputs), lambda: _in_blocks(*inputs))
+    return ops.cast(ops.reshape(context, (*outer, queries, value_width)), value.dtype)
 
 
-def _by_kernel(query, key, value, live):
+def _by_kernel(query, key, value, live, pattern):
     """What `_whole` does, by the backend's own kernel."""
-    sees = ops.any(live > 0, axis=1, keepdims=True)  # (N, 1, 1)
-    # Softmax over nothing would be NaN: who sees no key sees all of them, zeros here.
-    visible = ops.logical_or(ops.swapaxes(live, 1, 2) > 0, ~sees)  # (N, 1, Tk)
+    visible = ops.swapaxes(live, 1, 2) > 0  # (N, 1, Tk)
+    if pattern is not None:
+        visible = ops.logical_and(visible, pattern)  # (N, Tq, Tk)
+    sees = ops.any(visible, axis=-1, keepdims=True)  # (N, 1, 1) or (N, Tq, 1)
+    # Softmax over nothing would be NaN: who sees no key sees all, and is cleared.
+    mask = ops.expand_dims(ops.logical_or(visible, ~sees), 1)  # (N, 1, 1 or Tq, Tk)
     query, key, value = (ops.expand_dims(x, 2) for x in (query, key, value))
-    mask = ops.expand_dims(visible, 1)  # (N, 1, 1, Tk)
     context = ops.dot_product_attention(query, key, value, mask=mask, scale=1.0)
-    return context[:, :, 0]  # zeros for who sees none, as the values are
+    return ops.where(sees, context[:, :, 0], 0.0)
 
 
-@ops.custom_gradient
-def _whole(query, key, value, live):
-    """`(N, Tq, D)`, `(N, Tk, D)`, `(N, Tk, Dv)` and `(N, Tk, 1)` to `(N, Tq, Dv)`."""
-    # A masked key is zero, as are its value and its one: its power reaches nothing.
-    summed = _beside(value, live)
-    powers, _ = _powers(query, key, _are_near(query, key))  # (N, Tq, Tk)
-    context, total = _divided(ops.matmul(powers, summed))
+def _whole(pattern):
+    """A function of all pairs, of which a pattern `(Tq, Tk)` may be seen."""
 
-    def gradient(*inputs, upstream=None):
-        slope = (inputs[0] if upstream is None else upstream) / total  # (N, Tq, Dv)
-        mean = ops.sum(slope * context, axis=-1, keepdims=True)
-        slopes = powers * _products(_beside(slope, -mean), summed)  # (N, Tq, Tk)
-        return (
-            ops.matmul(slopes, key),
-            ops.matmul(ops.swapaxes(slopes, 1, 2), query),
-            ops.matmul(ops.swapaxes(powers, 1, 2), slope),
-            ops.zeros_like(live),
-        )
+    @ops.custom_gradient
+    def run(query, key, value, live):
+        """`(N, Tq, D)`, `(N, Tk, D)`, `(N, Tk, Dv)`, `(N, Tk, 1)` to `(N, Tq, Dv)`."""
+        # A masked key is zero, as are its value and its one: its power reaches nothing.
+        summed = _beside(value, live)
+        near = _are_near(query, key)
+        powers, _ = _powers(query, key, near, pattern)  # (N, Tq, Tk)
+        context, total = _divided(ops.matmul(powers, summed))
 
-    return context, gradient
+        def gradient(*inputs, upstream=None):
+            slope = (inputs[0] if upstream is None else upstream) / total  # (N, Tq, Dv)
+            mean = ops.sum(slope * context, axis=-1, keepdims=True)
+            slopes = powers * _products(_beside(slope, -mean), summed)  # (N, Tq, Tk)
+            return (
+                ops.matmul(slopes, key),
+                ops.matmul(ops.swapaxes(slopes, 1, 2), query),
+                ops.matmul(ops.swapaxes(powers, 1, 2), slope),
+                ops.zeros_like(live),
+            )
+
+        return context, gradient
+
+    return run
 
 
 @ops.custom_gradient
@@ -168,18 +174,25 @@ def _products(query, key):
     return ops.matmul(query, ops.swapaxes(key, -1, -2))
 
 
-def _powers(query, key, near):
+def _powers(query, key, near, pattern=None):
     """`exp(q . k - top)`, `(N, Tq, Tk)`, and the top, `(N, Tq, 1)`: 0 where near."""
     energies = _products(query, key)
 
-    def far():
-        top = ops.max(energies, axis=-1, keepdims=True)
-        return ops.exp(energies - top), top
+    def close():
+        # Nothing has to be subtracted where no power can overflow: a pass is saved.
+        powers = ops.exp(energies)
+        if pattern is not None:
+            powers = powers * ops.cast(pattern, powers.dtype)
+        return powers, ops.zeros_like(energies[..., :1])
 
-    # Nothing has to be subtracted where no power can overflow: a pass is saved.
-    return ops.cond(
-        near, lambda: (ops.exp(energies), ops.zeros_like(energies[..., :1])), far
-    )
+    def far():
+        seen = energies
+        if pattern is not None:
+            seen = ops.where(pattern, energies, -float("inf"))
+        top = ops.max(seen, axis=-1, keepdims=True)
+        return ops.exp(seen - top), top
+
+    return ops.cond(near, close, far)
 
 
 def _are_near(query, key):

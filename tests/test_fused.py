@@ -47,33 +47,50 @@ def test_gradients_are_the_finite_differences(size, scale, check_gradients):
     check_gradients(fused.read, softmax_of_products, case(scale), [])
 
 
-def test_masked_keys_and_queries_are_nothing(size, check_gradients):
+def test_masked_keys_are_nothing(size, check_gradients):
     query, key, value = case()
     live = np.array([[1, 1, 0, 1, 0, 0], [0] * 6], bool)
-    asks = np.ones((2, 7), bool)
-    asks[0, 3] = False
-    query, key, value = (
-        x * m[..., None] for x, m in ((query, asks), (key, live), (value, live))
-    )
+    key, value = (x * live[..., None] for x in (key, value))
 
     def run(query, key, value):
         # As `attend` does, for what stands in a mask reaches no gradient either.
-        query, key, value = (
-            ops.where(m[..., None], x, ops.zeros_like(x))
-            for x, m in ((query, asks), (key, live), (value, live))
+        key, value = (
+            ops.where(live[..., None], x, ops.zeros_like(x)) for x in (key, value)
         )
-        return fused.read(query, key, value, asks, live)
+        return fused.read(query, key, value, live)
 
     def expected(query, key, value):
         key, value = key * live[..., None], value * live[..., None]
-        read = softmax_of_products(query, key, value, live)
-        return read * asks[..., None]
+        return softmax_of_products(query, key, value, live)
 
     got = ops.convert_to_numpy(run(*map(ops.convert_to_tensor, (query, key, value))))
     np.testing.assert_allclose(
         got, expected(query, key, value), atol=1e-9 if TENSORFLOW else 1e-5
     )
-    assert not got[1].any() and not got[0, 3].any()
+    assert not got[1].any()
+    check_gradients(run, expected, [query, key, value], [])
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0], ids=["near", "far"])
+def test_a_pattern_says_which_keys_are_seen(scale, check_gradients):
+    query, key, value = case(scale)
+    key[0, 4] *= 100  # which nobody sees
+    pattern = np.abs(np.arange(6) - np.arange(7)[:, None]) <= 1
+    pattern[:, 4] = False
+
+    def run(*arrays):
+        return fused.read(*arrays, pattern=pattern)
+
+    def expected(query, key, value):
+        energies = np.where(pattern, query @ np.swapaxes(key, 1, 2), -np.inf)
+        top = energies.max(-1, keepdims=True)
+        powers = np.exp(energies - np.where(np.isfinite(top), top, 0))
+        total = powers.sum(-1, keepdims=True)
+        return powers / np.where(total == 0, 1, total) @ value
+
+    got = ops.convert_to_numpy(run(*map(ops.convert_to_tensor, (query, key, value))))
+    tolerance = 1e-9 if TENSORFLOW else 1e-4
+    np.testing.assert_allclose(got, expected(query, key, value), atol=tolerance)
     check_gradients(run, expected, [query, key, value], [])
 
 
