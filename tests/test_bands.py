@@ -162,3 +162,20 @@ def test_no_tensor_of_the_graph_holds_all_pairs(known):
     assert max(sizes) <= 2 * length * 48
     slope = step.get_concrete_function(spec)(tf.ones((1, length, 8)))
     assert np.isfinite(slope).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX says what it costs")
+def test_the_work_grows_with_the_length_and_not_with_its_square():
+    import jax
+
+    layer = layers.MultiHeadAttention(2, 4, region=regions.Local(8, 8))
+    layer.build((1, None, 8), (1, None, 8))
+
+    def loss(x):
+        return ops.sum(ops.square(layer(x, x)))
+
+    def flops(length):
+        x = np.ones((1, length, 8), "float32")
+        return jax.jit(jax.grad(loss)).lower(x).compile().cost_analysis()["flops"]
+
+    assert flops(2048) < 2.1 * flops(1024)

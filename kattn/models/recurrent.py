@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kattn.attend import cleared
+from kattn.models import packed_gru
 from kattn.names import unknown
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -35,7 +36,8 @@ class RecurrentEncoder(keras.layers.Layer):
     Call arguments:
         inputs: Tensor `(B, T, D)`.
         mask: Boolean `(B, T)`, live positions first.
-        training: Whether this is training.
+        training: Whether this is training, where on a CPU a GRU takes no steps over
+            padding.
 
     Returns:
         The states `(B, T, W)`, and the last states of the directions, joined in the
@@ -68,6 +70,8 @@ class RecurrentEncoder(keras.layers.Layer):
             recurrent_initializer=WideOrthogonal(),
             dtype=self.dtype_policy,
         )
+        self._packs = cell == "gru" and directions != "forward" and packed_gru.serves()
+        self.supports_jit = not self._packs
         if directions != "forward":
             self.recurrent = keras.layers.Bidirectional(
                 self.recurrent,
@@ -86,17 +90,36 @@ class RecurrentEncoder(keras.layers.Layer):
         live = ops.any(mask, axis=-1)  # (B,)
         first = ops.arange(ops.shape(mask)[1]) == 0  # (T,)
         steps = ops.logical_or(mask, ops.expand_dims(~live, -1) & first)  # (B, T)
-        states, *ends = self.recurrent(
-            cleared(inputs, mask), mask=steps, training=training
-        )
-        # Each direction gives its h, and an LSTM its cell state after it.
-        last = ends[0]
-        if self.directions == "sum":
-            last = last + ends[len(ends) // 2]
-        elif self.directions == "concat":
-            last = ops.concatenate([last, ends[len(ends) // 2]], axis=-1)
+        inputs = cleared(inputs, mask)
+        if training and self._packs:
+            states, last = self._packed(inputs, steps)
+        else:
+            states, *ends = self.recurrent(inputs, mask=steps, training=training)
+            # Each direction gives its h, and an LSTM its cell state after it.
+            last = self._joined(ends[0], ends[len(ends) // 2])
         last = ops.cast(last, self.compute_dtype)
         return cleared(states, mask), ops.where(ops.expand_dims(live, -1), last, 0)
+
+    def _joined(self, forward, backward):
+        """What both directions give, as one."""
+        if self.directions == "sum":
+            return forward + backward
+        if self.directions == "concat":
+            return ops.concatenate([forward, backward], axis=-1)
+        return forward
+
+    def _packed(self, inputs, steps):
+        """States and last states, without steps over padding."""
+        layers = self.recurrent.forward_layer, self.recurrent.backward_layer
+        states = packed_gru.read(inputs, steps, *(layer.cell for layer in layers))
+        forward, backward = ops.split(states, 2, axis=-1)  # (B, T, units) each
+        first = ops.argmax(steps, axis=1)  # (B,)
+        end = ops.shape(steps)[1] - 1 - ops.argmax(ops.flip(steps, axis=1), axis=1)
+        last, backward_last = (
+            ops.take_along_axis(x, at[:, None, None], axis=1)[:, 0]
+            for x, at in ((forward, end), (backward, first))
+        )
+        return self._joined(forward, backward), self._joined(last, backward_last)
 
     def compute_mask(self, inputs, previous_mask):
         """None: who reads the states is told the mask."""

@@ -1,4 +1,4 @@
-"""Is kattn fast? Its layers against their peers, side by side in one process.
+"""Is kattn fast? Its layers and models against their peers, in one process.
 
     python tests/benchmarks/run.py [--quick] [--only WORDS]
 
@@ -11,6 +11,7 @@ its own. Peers that are not installed are left out; they come with
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import layers  # noqa: E402
 import measure  # noqa: E402
+import tokenizing  # noqa: E402
+import training  # noqa: E402
 from rich import box  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
@@ -31,7 +34,7 @@ def show(results, console):
     table = Table(box=box.SIMPLE)
     table.add_column("case")
     table.add_column("side")
-    for heading in ("ms", "peer / kattn", "goal", "peak MB"):
+    for heading in ("ms", "a second", "peer / kattn", "goal", "peak MB"):
         table.add_column(heading, justify="right")
     for name, result in results.items():
         for side, row in result["sides"].items():
@@ -41,12 +44,20 @@ def show(results, console):
                 name if side == "kattn" else "",
                 side,
                 f"{row['median_ms']:,.1f}",
+                rate(result, row),
                 "" if side == "kattn" else f"{row['ratio']:.2f}",
                 "" if goal is None else f">= {goal:g}",
                 "" if memory is None else f"{memory:,.0f}",
             )
         table.add_section()
     console.print(table)
+
+
+def rate(result, row):
+    """Texts or documents a second, where a step does many."""
+    if result["units"] == 1:
+        return ""
+    return f"{1000 * result['units'] / row['median_ms']:,.0f} {result['unit']}"
 
 
 def grow(repeats, console):
@@ -107,15 +118,21 @@ def main():
     console = Console(width=120)
     repeats = arguments.repeats or (5 if arguments.quick else 11)
     results = {}
-    for case in layers.cases(arguments.quick):
+    cases = layers.cases(arguments.quick)
+    if not arguments.quick:
+        cases = itertools.chain(cases, tokenizing.cases(), training.cases())
+    for case in cases:
         if arguments.only not in case.name:
             continue
         console.print(case.name, style="dim")
         rows = measure.ratios(measure.times(case, repeats), "kattn")
-        if not (arguments.quick or arguments.no_memory):
+        if not (arguments.quick or arguments.no_memory or case.units > 1):
             for side, row in rows.items():
                 row["memory_mb"] = measure.memory(__file__, case.name, side)
-        results[case.name] = {"sides": rows, "goal": case.goal}
+        # Goals are set for texts of full length.
+        goal = {} if arguments.quick else case.goal
+        about = {"goal": goal, "units": case.units, "unit": case.unit}
+        results[case.name] = {"sides": rows, **about}
     growth = {} if arguments.quick or arguments.only else grow(3, console)
     show(results, console)
     folder = Path(arguments.output)

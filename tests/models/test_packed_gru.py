@@ -4,7 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from kattn.models import HierarchicalAttentionBackbone, packed_gru
+from kattn.models import (
+    HierarchicalAttentionBackbone,
+    HierarchicalAttentionTextClassifier,
+    HierarchicalAttentionTextClassifierPreprocessor,
+    HierarchicalAttentionTokenizer,
+    packed_gru,
+)
+from kattn.models.recurrent import RecurrentEncoder
 from kattn.text.libraries import tensorflow
 
 pytestmark = pytest.mark.skipif(
@@ -120,3 +127,37 @@ def test_where_xla_is_asked_for_keras_says_that_there_is_none():
     with pytest.warns(UserWarning, match="jit_compile"):
         backbone.compile("adam", "mse", jit_compile=True)
     assert not backbone.jit_compile
+
+
+@pytest.mark.parametrize("directions", ["concat", "sum"])
+def test_an_encoder_in_training_gives_what_it_gives_else(directions, monkeypatch):
+    encoder = RecurrentEncoder(3, "gru", directions)
+    _, inputs = made()
+    mask = np.arange(8) < np.array([3, 7, 0, 8, 1])[:, None]
+    states, last = encoder(inputs, mask=mask)
+    calls = []
+    read = packed_gru.read
+    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or read(*x))
+    trained_states, trained_last = encoder(inputs, mask=mask, training=True)
+    assert len(calls) == 1
+    np.testing.assert_allclose(trained_states, states, atol=1e-6)
+    np.testing.assert_allclose(trained_last, last, atol=1e-6)
+    assert not np.asarray(trained_last)[2].any()
+
+
+def test_a_training_traces_once_for_texts_of_all_lengths(monkeypatch):
+    """Nothing is compiled for a length: a new bucket costs nothing."""
+    tokenizer = HierarchicalAttentionTokenizer(["good", "bad"])
+    model = HierarchicalAttentionTextClassifier(
+        HierarchicalAttentionBackbone(tokenizer.vocabulary_size(), 8, 3, 4),
+        preprocessor=HierarchicalAttentionTextClassifierPreprocessor(tokenizer),
+        class_names=["no", "yes"],
+    )
+    texts = ["good " * n + ". " + "bad. " * n for n in range(1, 33)]
+    calls = []
+    read = packed_gru.read
+    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or read(*x))
+    model.fit(texts, [0, 1] * 16, batch_size=2, epochs=1, verbose=0)
+    shapes = {model.preprocessor([text])["token_ids"].shape for text in texts}
+    assert len(shapes) >= 4
+    assert len(calls) == 2  # words and sentences, each traced once

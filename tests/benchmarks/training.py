@@ -174,6 +174,7 @@ def bilstm():
         {"torch, packed": 2.5},
         TEXTS,
         "texts",
+        repeats=3,
     )
 
 
@@ -195,6 +196,7 @@ def han():
         {"torch, packed": 2.0},
         TEXTS,
         "documents",
+        repeats=3,
     )
 
 
