@@ -73,6 +73,12 @@ def grow(repeats, console):
     return found
 
 
+def save(found, folder):
+    """Write all that was found so far."""
+    with replacing(folder / "benchmarks.json") as path:
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
 def draw(growth, path):
     """Draw time and peak memory against the length of the text."""
     import matplotlib
@@ -86,8 +92,13 @@ def draw(growth, path):
         for panel, (key, label) in zip(row, columns, strict=True):
             for side, points in sides.items():
                 known = {n: p[key] for n, p in points.items() if p[key] is not None}
-                panel.loglog(list(known), list(known.values()), "o-", label=side)
+                panel.plot(list(known), list(known.values()), "o-", label=side)
             panel.set(title=kind, xlabel="words of a text", ylabel=label)
+            panel.set_xscale("log", base=2)
+            lengths = sorted({n for points in sides.values() for n in points})
+            panel.set_xticks(lengths, [f"{n:,}" for n in lengths])
+            # A step that takes no more than imports did has a rise of 0.
+            panel.set_yscale("log" if key == "median_ms" else "symlog", base=10)
             panel.grid(alpha=0.3, which="both")
             panel.legend(fontsize=9)
     with replacing(path) as temporary:
@@ -117,7 +128,10 @@ def main():
         return
     console = Console(width=120)
     repeats = arguments.repeats or (5 if arguments.quick else 11)
-    results = {}
+    folder = Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    results, growth = {}, {}
+    found = {"machine": measure.machine(), "results": results, "growth": growth}
     cases = layers.cases(arguments.quick)
     if not arguments.quick:
         cases = itertools.chain(cases, tokenizing.cases(), training.cases())
@@ -133,13 +147,11 @@ def main():
         goal = {} if arguments.quick else case.goal
         about = {"goal": goal, "units": case.units, "unit": case.unit}
         results[case.name] = {"sides": rows, **about}
-    growth = {} if arguments.quick or arguments.only else grow(3, console)
+        save(found, folder)  # what was measured is not lost with what was not
     show(results, console)
-    folder = Path(arguments.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    found = {"machine": measure.machine(), "results": results, "growth": growth}
-    with replacing(folder / "benchmarks.json") as path:
-        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if not (arguments.quick or arguments.only):
+        growth |= grow(3, console)
+        save(found, folder)
     if growth and importlib.util.find_spec("matplotlib"):
         draw(growth, folder / "benchmarks.png")
 
