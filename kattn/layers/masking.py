@@ -12,7 +12,9 @@ class _ImplicitMask(keras.layers.Layer):
     """Returns the mask Keras carries along with a tensor; Keras fills it in."""
 
     def __init__(self):
-        super().__init__(dtype="float32", autocast=False)
+        # A name of our own: Keras's would begin with an underscore, as the class does,
+        # and that is no name of a scope where no other layer is around.
+        super().__init__(dtype="float32", autocast=False, name="implicit_mask")
         self.supports_masking = True
 
     def call(self, inputs, mask=None):

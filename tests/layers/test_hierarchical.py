@@ -237,3 +237,16 @@ def test_shapes_that_do_not_fit(shape, mask, message, symbolic):
 def test_something_that_is_no_layer():
     with pytest.raises(TypeError, match="Keras layer.*'pooling'"):
         Hierarchical("pooling")
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a graph of TensorFlow's"
+)
+def test_it_is_called_in_a_bare_graph():
+    import tensorflow as tf
+
+    layer = Hierarchical(layers.AttentionPooling())
+    mask = np.array([[[True, True], [False, False]]])
+    run = tf.function(lambda x, mask: layer(x, mask=mask), autograph=False)
+    pooled = run(tf.ones((1, 2, 2, 3)), tf.constant(mask))
+    np.testing.assert_allclose(pooled, [[[1, 1, 1], [0, 0, 0]]], atol=1e-6)
