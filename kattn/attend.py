@@ -123,7 +123,8 @@ def attend(
         key = score.project_key(key)
     asked = score.project_query(query)
     band = None
-    made_whole = return_weights or drawn or ops.is_tensor(keep)
+    given = keep is not None and not callable(keep)
+    made_whole = return_weights or drawn or given or score.by_place
     if isinstance(normalizer, Value) and not made_whole:
         band = _band(region, start, attention_mask, asked, key)
     if not made_whole and keep is None and attention_mask is None:

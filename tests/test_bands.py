@@ -179,3 +179,21 @@ def test_the_work_grows_with_the_length_and_not_with_its_square():
         return jax.jit(jax.grad(loss)).lower(x).compile().cost_analysis()["flops"]
 
     assert flops(2048) < 2.1 * flops(1024)
+
+
+def test_what_goes_by_place_or_is_given_for_all_pairs_is_made_whole():
+    text = np.random.default_rng(0).normal(size=(1, 150, 4)).astype("float32")
+    region = regions.Local(4, 4)
+    keep = (np.random.default_rng(1).random((1, 150, 150)) < 0.5).astype("float32")
+    for score, options in (
+        (scores.Location(), {}),
+        (scores.ScaledDot(), {"keep": keep}),
+        (scores.ScaledDot(), {"keep": ops.convert_to_tensor(keep)}),
+    ):
+        score.build(text.shape, text.shape)
+        parts = {"score": score, "region": region, **options}
+        expected, _ = kattn.attend(text, text, text, **parts)
+        got, _ = kattn.attend(text, text, text, return_weights=False, **parts)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(got), ops.convert_to_numpy(expected), atol=1e-6
+        )

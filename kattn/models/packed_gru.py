@@ -2,8 +2,8 @@
 
 Texts are sorted by length, so that at step t the live ones are the first n_t rows, and
 what all of them have at a step lies side by side. A product of large matrices projects
-all inputs; from step to step goes only what depends on the step before, in both
-directions at once, and what a loop touches stays in the processor's cache.
+all inputs; from step to step goes only what depends on the step before, and what a loop
+touches stays in the processor's cache.
 
 It trains in TensorFlow's graphs, where n_t may be what it is. XLA wants to know it, and
 a SavedModel holds no loop with a gradient of its own.
