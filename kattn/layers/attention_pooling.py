@@ -172,7 +172,7 @@ class AttentionPooling(keras.layers.Layer):
         batch, length, _ = ops.shape(value)
         context, weights = attend(
             query,
-            self._hidden(value),  # (B, T, units)
+            self.hidden(value),  # (B, T, units)
             value,
             score=self.score,
             normalizer=self.normalizer,
@@ -188,7 +188,8 @@ class AttentionPooling(keras.layers.Layer):
             return context, ops.cast(weights, self.compute_dtype)
         return context
 
-    def _hidden(self, value):
+    def hidden(self, value):
+        """The hidden representation of positions, `(..., D)` to `(..., units)`."""
         return self.hidden_dense(value) if self.projected else self.activation(value)
 
     def compute_mask(self, inputs, previous_mask):

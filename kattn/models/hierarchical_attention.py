@@ -6,10 +6,11 @@ Classification. NAACL 2016.
 
 import keras
 import keras_hub
+from keras import ops
 
 from kattn import normalizers
 from kattn.layers import AttentionPooling, Hierarchical
-from kattn.models import packed_gru
+from kattn.models import packed, packed_gru
 from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
 from kattn.models.recurrent import WideOrthogonal
@@ -42,7 +43,7 @@ class AttentiveEncoder(keras.layers.Layer):
 
     def __init__(self, units, attention_units, normalizer="softmax", **kwargs):
         super().__init__(**kwargs)
-        self.supports_jit = not packed_gru.serves()
+        self.supports_jit = not packed.serves()
         self.units = units
         self.attention_units = attention_units
         self.recurrent = keras.layers.Bidirectional(
@@ -69,17 +70,23 @@ class AttentiveEncoder(keras.layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         """Encode and pool; see the class."""
-        if training and mask is not None and packed_gru.serves():
-            cells = (
-                self.recurrent.forward_layer.cell,
-                self.recurrent.backward_layer.cell,
-            )
-            hidden = packed_gru.read(inputs, mask, *cells)  # (B, T, 2 * units)
+        if training and mask is not None and packed.serves():
+            vector, weights = self._packed(inputs, mask, training)
         else:
             hidden = self.recurrent(inputs, mask=mask)  # (B, T, 2 * units)
-        return self.pooling(
-            hidden, mask=mask, return_attention_scores=return_attention_scores
-        )
+            vector, weights = self.pooling(
+                hidden, mask=mask, return_attention_scores=True, training=training
+            )
+        return (vector, weights) if return_attention_scores else vector
+
+    def _packed(self, inputs, mask, training):
+        """The same without steps over padding, and without reading it."""
+        layers = self.recurrent.forward_layer, self.recurrent.backward_layer
+        live = packed.Live.of(mask)
+        cells = (layer.cell for layer in layers)
+        states = packed_gru.read(live.packed(inputs), live, *cells)  # (M, 2 * units)
+        vector, weights = packed.pooled(states, live, self.pooling, training)
+        return vector, ops.cast(weights, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask):
         """None: the positions are gone."""
@@ -182,10 +189,10 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
             words, mask=padding_mask, return_attention_scores=True
         )  # (B, S, 2 * units), (B, S, T)
         sentences = self.sentence_dropout(sentences)
-        sentence_mask = keras.ops.any(padding_mask, axis=-1)  # (B, S)
+        sentence_mask = ops.any(padding_mask, axis=-1)  # (B, S)
         document, sentence_weights = self.sentence_encoder(
-            keras.ops.expand_dims(sentences, 1),
-            mask=keras.ops.expand_dims(sentence_mask, 1),
+            ops.expand_dims(sentences, 1),
+            mask=ops.expand_dims(sentence_mask, 1),
             return_attention_scores=True,
         )  # (B, 1, 2 * units), (B, 1, S)
         super().__init__(

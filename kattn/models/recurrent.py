@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from kattn.attend import cleared
-from kattn.models import packed_gru
+from kattn.models import packed, packed_gru
 from kattn.names import unknown
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -70,7 +70,7 @@ class RecurrentEncoder(keras.layers.Layer):
             recurrent_initializer=WideOrthogonal(),
             dtype=self.dtype_policy,
         )
-        self._packs = cell == "gru" and directions != "forward" and packed_gru.serves()
+        self._packs = cell == "gru" and directions != "forward" and packed.serves()
         self.supports_jit = not self._packs
         if directions != "forward":
             self.recurrent = keras.layers.Bidirectional(
@@ -111,7 +111,9 @@ class RecurrentEncoder(keras.layers.Layer):
     def _packed(self, inputs, steps):
         """States and last states, without steps over padding."""
         layers = self.recurrent.forward_layer, self.recurrent.backward_layer
-        states = packed_gru.read(inputs, steps, *(layer.cell for layer in layers))
+        cells = (layer.cell for layer in layers)
+        live = packed.Live.of(steps)
+        states = live.padded(packed_gru.read(live.packed(inputs), live, *cells))
         forward, backward = ops.split(states, 2, axis=-1)  # (B, T, units) each
         first = ops.argmax(steps, axis=1)  # (B,)
         end = ops.shape(steps)[1] - 1 - ops.argmax(ops.flip(steps, axis=1), axis=1)

@@ -1,14 +1,16 @@
-"""A packed GRU gives what Keras's gives, without the steps of padding."""
+"""What is packed gives what Keras's layers give, without work on padding."""
 
 import keras
 import numpy as np
 import pytest
 
+from kattn.layers import AttentionPooling
 from kattn.models import (
     HierarchicalAttentionBackbone,
     HierarchicalAttentionTextClassifier,
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
+    packed,
     packed_gru,
 )
 from kattn.models.recurrent import RecurrentEncoder
@@ -37,10 +39,10 @@ def made(dtype="float32", width=4, units=3):
     return layer, inputs.astype(layer.compute_dtype)
 
 
-def packed(layer, inputs, mask):
-    return packed_gru.read(
-        inputs, mask, layer.forward_layer.cell, layer.backward_layer.cell
-    )
+def ours(layer, inputs, mask):
+    live = packed.Live.of(mask)
+    cells = layer.forward_layer.cell, layer.backward_layer.cell
+    return live.padded(packed_gru.read(live.packed(inputs), live, *cells))
 
 
 def slopes(function, layer, inputs, mask):
@@ -68,21 +70,21 @@ def test_it_is_what_keras_gives_and_so_are_the_slopes(dtype):
     layer, inputs = made(dtype)
     mask = np.arange(8) < LENGTHS[:, None]
     expected, expected_slopes = slopes(of_keras, layer, inputs, mask)
-    got, got_slopes = slopes(packed, layer, inputs, mask)
+    got, got_slopes = slopes(ours, layer, inputs, mask)
     rounding = {"float32": 1e-5, "float64": 1e-12}.get(dtype, 1e-2)
     np.testing.assert_allclose(got, expected, atol=rounding)
     assert len(got_slopes) == 7
-    for ours, theirs in zip(got_slopes, expected_slopes, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=rounding, atol=rounding)
+    for a, b in zip(got_slopes, expected_slopes, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rounding, atol=rounding)
 
 
 def test_padding_is_zero_and_reaches_nothing():
     layer, inputs = made()
     mask = np.arange(8) < LENGTHS[:, None]
-    states, clean = slopes(packed, layer, inputs, mask)
-    assert not np.asarray(packed(layer, inputs, mask))[~mask].any()
+    states, clean = slopes(ours, layer, inputs, mask)
+    assert not np.asarray(ours(layer, inputs, mask))[~mask].any()
     dirty, others = slopes(
-        packed, layer, np.where(mask[..., None], inputs, np.float32(np.nan)), mask
+        ours, layer, np.where(mask[..., None], inputs, np.float32(np.nan)), mask
     )
     np.testing.assert_array_equal(states, dirty)
     for a, b in zip(clean, others, strict=True):
@@ -93,7 +95,7 @@ def test_a_text_with_gaps_is_read_as_one_without():
     layer, inputs = made()
     mask = np.random.default_rng(1).random((5, 8)) < 0.6
     mask[3] = True
-    states = np.asarray(packed(layer, inputs, mask))
+    states = np.asarray(ours(layer, inputs, mask))
     for text, seen, got in zip(inputs, mask, states, strict=True):
         np.testing.assert_allclose(got[seen], layer(text[seen][None])[0], atol=1e-6)
 
@@ -102,10 +104,45 @@ def test_the_loop_takes_live_steps_alone():
     tf = tensorflow()
     layer, inputs = made()
     mask = np.arange(8) < LENGTHS[:, None]
-    order = packed_gru._Order.of(tf.constant(mask))
-    np.testing.assert_array_equal(order.counts, [5, 4, 4, 3, 3, 2, 2])
-    assert order.places.shape == (LENGTHS.sum(), 2)
-    assert packed(layer, inputs, mask).shape == (5, 8, 6)
+    live = packed.Live.of(tf.constant(mask))
+    np.testing.assert_array_equal(live.counts, [5, 4, 4, 3, 3, 2, 2])
+    assert live.places.shape == (LENGTHS.sum(), 2)
+    assert ours(layer, inputs, mask).shape == (5, 8, 6)
+
+
+@pytest.mark.parametrize("normalizer", ["softmax", "sparsemax", "hard"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_pooling_reads_live_states_as_padded_ones(normalizer, dtype):
+    tf = tensorflow()
+    keras.utils.set_random_seed(0)
+    pooling = AttentionPooling(
+        4, normalizer=normalizer, query_initializer="glorot_uniform", dtype=dtype
+    )
+    states = np.random.default_rng(0).normal(size=(5, 8, 3))
+    states = tf.constant(states, pooling.compute_dtype)
+    pooling.build(states.shape)
+    mask = tf.constant(np.random.default_rng(1).random((5, 8)) < 0.6)
+
+    def of_padded(states):
+        return pooling(states, mask=mask, return_attention_scores=True, training=False)
+
+    def of_live(states):
+        live = packed.Live.of(mask)
+        return packed.pooled(live.packed(states), live, pooling, training=False)
+
+    def run(function):
+        with tf.GradientTape() as tape:
+            tape.watch(states)
+            vectors, weights = function(states)
+            loss = tf.reduce_sum(tf.sin(tf.cast(vectors, "float32")))
+        sources = [states, *[v.value for v in pooling.trainable_variables]]
+        return vectors, weights, *tape.gradient(loss, sources)
+
+    rounding = {"float32": 1e-6, "float64": 1e-12}.get(pooling.compute_dtype, 0.02)
+    for got, expected in zip(run(of_live), run(of_padded), strict=True):
+        np.testing.assert_allclose(
+            tf.cast(got, "float64"), tf.cast(expected, "float64"), atol=rounding
+        )
 
 
 def test_the_model_packs_in_training_alone(monkeypatch, tmp_path):

@@ -1,0 +1,94 @@
+"""Live positions side by side, without the padding between them.
+
+Texts are sorted by length, so that at step t the live ones are the first n_t rows, and
+what all of them have at a step lies side by side: M positions in place of N texts of T.
+"""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from kattn.attend import has_gpu
+from kattn.text.libraries import tensorflow
+
+
+def serves():
+    """Whether it is the faster way here: on TensorFlow and a CPU; a GPU has cuDNN."""
+    return keras.backend.backend() == "tensorflow" and not has_gpu()
+
+
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """The M live positions, step after step, and at each the longest text first.
+
+    Args:
+        mask: Booleans `(N, T)`.
+        places: Row and column of each, integers `(M, 2)`.
+        turned: For each, that which is as far from its text's end, integers `(M,)`.
+        starts: Where each of the L steps begins, integers `(L,)`.
+        counts: How many texts are live there, integers `(L,)`.
+    """
+
+    mask: object
+    places: object
+    turned: object
+    starts: object
+    counts: object
+
+    @classmethod
+    def of(cls, mask):
+        """Those of a mask `(N, T)` with a live position somewhere."""
+        tf = tensorflow()
+        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # (N,)
+        rows = tf.argsort(lengths, direction="DESCENDING", stable=True)  # (N,)
+        lengths = tf.gather(lengths, rows)
+        columns = tf.argsort(tf.cast(~tf.gather(mask, rows), tf.int32), stable=True)
+        live = tf.range(tf.reduce_max(lengths))[:, None] < lengths  # (L, N)
+        counts = tf.reduce_sum(tf.cast(live, tf.int32), axis=1)  # (L,)
+        starts = tf.cumsum(counts, exclusive=True)  # (L,)
+        step, row = tf.unstack(tf.cast(tf.where(live), tf.int32), axis=1)  # (M,)
+        column = tf.gather_nd(columns, tf.stack([row, step], axis=1))
+        turned = tf.gather(starts, tf.gather(lengths, row) - 1 - step) + row
+        places = tf.stack([tf.gather(rows, row), column], axis=1)
+        return cls(mask, places, turned, starts, counts)
+
+    def packed(self, x):
+        """What stands at the live positions: `(N, T, ...)` as `(M, ...)`."""
+        return tensorflow().gather_nd(x, self.places)
+
+    def padded(self, x):
+        """`(M, ...)` as `(N, T, ...)`, zeros at padding."""
+        tf = tensorflow()
+        shape = tf.concat([tf.shape(self.mask), tf.shape(x)[1:]], axis=0)
+        padded = tf.scatter_nd(self.places, x, shape)
+        return tf.ensure_shape(padded, (*self.mask.shape, *x.shape[1:]))
+
+    def summed(self, x):
+        """`(M, D)` summed over each text's positions: `(N, D)`."""
+        tf = tensorflow()
+        shape = tf.shape(self.mask)[0], x.shape[1]
+        summed = tf.scatter_nd(self.places[:, :1], x, shape)
+        return tf.ensure_shape(summed, (self.mask.shape[0], x.shape[1]))
+
+
+def pooled(states, live, pooling, training=None):
+    """What attention pooling reads from packed states, and its weights.
+
+    Args:
+        states: Tensor `(M, D)`.
+        live: The `Live` whose positions they are of.
+        pooling: A built `kattn.layers.AttentionPooling` with one learned query.
+        training: Whether this is training, for a normalizer with chance in it.
+
+    Returns:
+        `(N, D)`, and the weights `(N, T)` in float32 or wider.
+    """
+    query = ops.cast(pooling.query, pooling.compute_dtype)  # (1, units)
+    energies = pooling.score(query, pooling.hidden(states))  # (1, M)
+    energies = ops.expand_dims(live.padded(energies[0]), 1)  # (N, 1, T)
+    drawn = pooling.normalizer.draw(ops.shape(energies), training)
+    visible = ops.expand_dims(live.mask, 1)
+    weights = pooling.normalizer(energies, visible, *drawn)[:, 0]  # (N, T)
+    shares = ops.cast(live.packed(weights), states.dtype)  # (M,)
+    return live.summed(ops.expand_dims(shares, -1) * states), weights
