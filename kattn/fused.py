@@ -10,6 +10,7 @@ queries at a time, and made again in the way back, so that nothing is `(Tq, Tk)`
 import keras
 from keras import ops
 
+from kattn import blocks
 from kattn.pairwise import wide
 
 #: Pairs of a block: 64 MiB.
@@ -51,8 +52,8 @@ def read(query, key, value, key_mask=None, pattern=None):
     few = pattern is not None or ops.shape(query)[0] * queries * keys <= WHOLE
     if keras.backend.backend() == "torch":
         context = _by_kernel(*inputs, pattern)  # (N, Tq, Dv); twice as fast there
-    elif isinstance(few, bool):
-        context = _whole(pattern)(*inputs) if few else _in_blocks(*inputs)
+    elif isinstance(few, bool) or blocks.in_xla():
+        context = _in_blocks(*inputs) if few is False else _whole(pattern)(*inputs)
     else:
         whole = _whole(pattern)
         context = ops.cond(few, lambda: whole(*inputs), lambda: _in_blocks(*inputs))

@@ -79,7 +79,7 @@ def _compared(whole, in_blocks, query, key):
         energies = in_blocks(flat(query, queries), flat(key, keys))  # (N, Tq, Tk)
         return ops.reshape(energies, (*outer, queries, keys))
 
-    if fits is False:
+    if fits is False or blocks.in_xla():
         return blocked()
     return ops.cond(fits, lambda: whole(query, key), blocked)
 

@@ -8,8 +8,9 @@ import pytest
 from keras import ops
 
 import kattn
-from kattn import layers, pairwise, scores
+from kattn import layers, pairwise, regions, scores
 from kattn.normalizers import Hard, Softmax, Sparsemax
+from tests.graphs import training_step
 
 attend = sys.modules["kattn.attend"]  # `kattn.attend` is the function
 NAMES = ("dot", "scaled_dot", "cosine", "bilinear", "concat", "additive", "location")
@@ -308,3 +309,19 @@ def test_start_is_the_first_querys_position():
 def test_an_unknown_compile_policy():
     with pytest.raises(ValueError, match="compile policy.*Did you mean 'always'"):
         function(*case(), score=made("dot"), compile="allways")
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="XLA is a choice on TensorFlow"
+)
+@pytest.mark.parametrize("score", ["scaled_dot", "additive", "proximity"])
+@pytest.mark.parametrize("region", [regions.Global(), regions.Local(2, 2)])
+def test_a_whole_step_goes_through_xla_at_lengths_it_did_not_know(score, region):
+    layer = layers.Attention(score, region=region)
+    layer.build((None, None, 8), (None, None, 8))
+    text = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(1, 40, 8)))
+    text = ops.cast(text, "float32")
+    plain, compiled = (
+        training_step(layer, None, jit_compile=jit)(text) for jit in (False, True)
+    )
+    np.testing.assert_allclose(plain, compiled, atol=1e-5)

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kattn import attend, fused, layers, normalizers, scores
+from tests.graphs import largest, training_step
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -130,28 +131,10 @@ def test_it_is_what_attend_gives_without_weights(size):
 @pytest.mark.skipif(not TENSORFLOW, reason="graphs are TensorFlow's")
 @pytest.mark.parametrize("known", [True, False])
 def test_nothing_in_the_graph_holds_all_pairs(monkeypatch, known):
-    import tensorflow as tf
-
     monkeypatch.setattr(fused, "WHOLE", 2**18)
     monkeypatch.setattr(fused, "SIZE", 2**18)
     layer = layers.MultiHeadAttention(2, 4)
     layer.build((None, None, 8), (None, None, 8))
-    length = 2048
-
-    @tf.function
-    def step(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(tf.square(layer(x, x)))
-        return tape.gradient(loss, x)
-
-    made = step.get_concrete_function(tf.TensorSpec((1, length if known else None, 8)))
-    sizes = [
-        tensor.shape.num_elements() or 0
-        for part in (made.graph, *made.graph._functions.values())
-        for operation in getattr(part, "graph", part).get_operations()
-        for tensor in operation.outputs
-        if tensor.shape.rank is not None
-    ]
-    assert max(sizes) <= 2**18  # all pairs of two heads are 32 times that
-    assert np.isfinite(made(tf.ones((1, length, 8)))).all()
+    step = training_step(layer, 2048 if known else None)
+    assert largest(step) <= 2**18  # all pairs of two heads are 32 times that
+    assert np.isfinite(step(ops.ones((1, 2048, 8)))).all()

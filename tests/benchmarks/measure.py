@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import json
+import multiprocessing
 import resource
 import statistics
 import subprocess
@@ -48,20 +49,101 @@ def check(case, side, step):
         return
     expected = [np.asarray(wanted) for wanted in case.expected()]
     largest = max(np.abs(wanted).max() for wanted in expected)
-    for got, wanted in zip(step(), expected, strict=True):
-        furthest = np.abs(np.asarray(got, "float64") - wanted).max()
+    for got, wanted in zip(step.arrays(), expected, strict=True):
+        furthest = np.abs(got.astype("float64") - wanted).max()
         # A slope that is 0 by the formula is rounding, of what others have.
         limit = case.rtol * max(np.abs(wanted).max(), 1e-3 * largest)
         assert furthest <= limit, f"{case.name}, {side}: off by {furthest:.2g}"
 
 
-def times(case, repeats, warm=2):
+class Here:
+    """A side's step, done in this process."""
+
+    def __init__(self, case, side):
+        self.step = case.sides[side]()
+
+    def arrays(self):
+        """What the step gives."""
+        return [np.asarray(x) for x in self.step()]
+
+    def seconds(self):
+        """How long it takes."""
+        began = time.perf_counter()
+        self.step()
+        return time.perf_counter() - began
+
+
+class Elsewhere:
+    """A process for the sides of PyTorch's.
+
+    TensorFlow's pipelines change how memory is handed out, and PyTorch then trained a
+    model in three times its time.
+
+    Args:
+        named: Function that gives the case of a name, at the top of a module.
+    """
+
+    #: How the names of such sides begin.
+    sides = "torch", "flex", "entmax"
+
+    def __init__(self, named):
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        work = context.Process(target=_work, args=(theirs, named), daemon=True)
+        work.start()
+
+    def __call__(self, case, side):
+        """The side's step, done there."""
+        return There(self, case.name, side)
+
+    def ask(self, *question):
+        """An answer; the error that came up is raised."""
+        self.connection.send(question)
+        answer = self.connection.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class There:
+    """A side's step, done in another process; as `Here`."""
+
+    def __init__(self, process, case, side):
+        self.process, self.side = process, (case, side)
+        process.ask("make", *self.side)
+
+    def arrays(self):
+        return self.process.ask("arrays", *self.side)
+
+    def seconds(self):
+        return self.process.ask("seconds", *self.side)
+
+
+def _work(connection, named):
+    """Answer questions: make a side, say what it gives, say how long it takes."""
+    known, sides = None, {}
+    while True:
+        question, name, side = connection.recv()
+        try:
+            if known is None or known.name != name:
+                known, sides = named(name), {}
+            if question == "make":
+                sides[side], answer = Here(known, side), None
+            else:
+                answer = getattr(sides[side], question)()
+        except Exception as error:  # raised again where it was asked
+            answer = error
+        connection.send(answer)
+
+
+def times(case, repeats, warm=2, elsewhere=None):
     """Seconds of each side's steps, the sides taken in turn.
 
     Args:
         case: A `Case`.
         repeats: How often each side does its step.
         warm: How often before that, which does not count.
+        elsewhere: An `Elsewhere` for the sides it takes; all are done here if `None`.
 
     Returns:
         A dictionary: a side's name to its list of seconds. A peer that cannot be made
@@ -72,9 +154,10 @@ def times(case, repeats, warm=2):
     """
     repeats = min(repeats, case.repeats)
     steps = {}
-    for name, make in case.sides.items():
+    for name in case.sides:
+        there = elsewhere is not None and name.startswith(elsewhere.sides)
         try:
-            steps[name] = make()
+            steps[name] = (elsewhere if there else Here)(case, name)
         except ImportError as error:
             print(f"  {name} is left out: {error}", file=sys.stderr)
             continue
@@ -87,15 +170,13 @@ def times(case, repeats, warm=2):
             del steps[name]
             continue
         for _ in range(warm):
-            steps[name]()
+            steps[name].seconds()
     found = {name: [] for name in steps}
     gc.disable()
     try:
         for _ in range(repeats):
             for name, step in steps.items():
-                began = time.perf_counter()
-                step()
-                found[name].append(time.perf_counter() - began)
+                found[name].append(step.seconds())
     finally:
         gc.enable()
     return found

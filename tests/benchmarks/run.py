@@ -2,8 +2,9 @@
 
     python tests/benchmarks/run.py [--quick] [--only WORDS]
 
-Every side is checked against the formula in float64, then timed in turn with the
-others: the medians of repeated steps, and the median ratio of a peer's time to kattn's.
+Every side is checked in float64, layers against the formula, then timed in turn with
+the others: the medians of repeated steps, and the median ratio of a peer's time to
+kattn's. PyTorch has a process of its own, so that neither library disturbs the other.
 Memory is the rise of a process's peak over what its imports take, each in a process of
 its own. Peers that are not installed are left out; they come with
 `pip install "kattn[bench]"`.
@@ -53,6 +54,20 @@ def show(results, console):
     console.print(table)
 
 
+def measured(case, repeats, elsewhere):
+    """Medians and ratios of a case's sides."""
+    found = measure.times(case, repeats, elsewhere=elsewhere)
+    return measure.ratios(found, "kattn")
+
+
+def named(name):
+    """The case of that name."""
+    for case in itertools.chain(training.cases(), tokenizing.cases()):
+        if case.name == name:
+            return case
+    return layers.named(name)
+
+
 def rate(result, row):
     """Texts or documents a second, where a step does many."""
     if result["units"] == 1:
@@ -60,13 +75,13 @@ def rate(result, row):
     return f"{1000 * result['units'] / row['median_ms']:,.0f} {result['unit']}"
 
 
-def grow(repeats, console):
+def grow(repeats, console, elsewhere):
     """Time and memory of the cases that grow, by kind, side and length."""
     found = {}
     for kind, cases in layers.growing().items():
         for length, case in cases.items():
             console.print(case.name, style="dim")
-            rows = measure.ratios(measure.times(case, repeats), "kattn")
+            rows = measured(case, repeats, elsewhere)
             for side, row in rows.items():
                 row["memory_mb"] = measure.memory(__file__, case.name, side)
                 found.setdefault(kind, {}).setdefault(side, {})[length] = row
@@ -107,7 +122,7 @@ def draw(growth, path):
 
 def remember(case, side):
     """Do a side's step once, and print by how much the peak of memory rose."""
-    case = layers.named(case)
+    case = named(case)
     before = measure.peak()
     case.sides[side]()()
     print(json.dumps({"mb": measure.peak() - before}))
@@ -135,11 +150,12 @@ def main():
     cases = layers.cases(arguments.quick)
     if not arguments.quick:
         cases = itertools.chain(cases, tokenizing.cases(), training.cases())
+    elsewhere = measure.Elsewhere(named)
     for case in cases:
         if arguments.only not in case.name:
             continue
         console.print(case.name, style="dim")
-        rows = measure.ratios(measure.times(case, repeats), "kattn")
+        rows = measured(case, repeats, elsewhere)
         if not (arguments.quick or arguments.no_memory or case.units > 1):
             for side, row in rows.items():
                 row["memory_mb"] = measure.memory(__file__, case.name, side)
@@ -150,7 +166,7 @@ def main():
         save(found, folder)  # what was measured is not lost with what was not
     show(results, console)
     if not (arguments.quick or arguments.only):
-        growth |= grow(3, console)
+        growth |= grow(3, console, elsewhere)
         save(found, folder)
     if growth and importlib.util.find_spec("matplotlib"):
         draw(growth, folder / "benchmarks.png")

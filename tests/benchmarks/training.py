@@ -1,18 +1,24 @@
-"""Cases of whole models: steps of training on the same batches, against packed PyTorch.
+"""Cases of whole models: an epoch over the same batches, against PyTorch.
 
-Texts are as long as reviews are: lengths are drawn from a log-normal distribution, and
-batches have texts of similar length, cut at the longest of a batch. Both sides get the
-same batches, sizes, optimizer and gradient clipping.
+Texts are as long as reviews, or captions, are: lengths are drawn from a log-normal
+distribution, and batches have texts of similar length, cut at the longest of a batch.
+Both sides get the same batches, sizes, first weights, optimizer and gradient clipping.
 """
+
+import functools
 
 import keras
 import numpy as np
+import tensorflow as tf
 from measure import Case
 
 from kattn import models
 
-VOCABULARY, WIDTH, CLASSES = 20_000, 100, 2
-TEXTS, BATCH = 1024, 64
+VOCABULARY = 20_000
+CLIP = 5.0
+
+
+# === Batches: inputs under the model's names, and labels ===
 
 
 def lengths(count, median, spread, most, seed=0):
@@ -22,185 +28,194 @@ def lengths(count, median, spread, most, seed=0):
     return np.clip(drawn, 1, most).astype(int)
 
 
-def filled(sizes, seed):
+def filled(sizes, seed, length=None):
     """Word ids `(N, T)`, 0 past each size, and the mask."""
     rng = np.random.default_rng(seed)
-    mask = np.arange(sizes.max()) < sizes[:, None]
+    mask = np.arange(length or sizes.max()) < sizes[:, None]
     ids = rng.integers(2, VOCABULARY, mask.shape)
     return np.where(mask, ids, 0).astype("int32"), mask
 
 
-def texts():
-    """Batches of `(ids, mask, labels)` of reviews of up to 400 words."""
-    sizes = np.sort(lengths(TEXTS, 175, 0.65, 400))
-    labels = np.random.default_rng(1).integers(0, CLASSES, TEXTS)
-    for i in np.random.default_rng(2).permutation(TEXTS // BATCH):
-        rows = slice(i * BATCH, (i + 1) * BATCH)
-        yield *filled(sizes[rows], int(i)), labels[rows]
+def cut(sizes, batch, classes):
+    """In an order of its own, each batch's number, its sizes and its labels."""
+    labels = np.random.default_rng(1).integers(0, classes, len(sizes))
+    for i in np.random.default_rng(2).permutation(len(sizes) // batch):
+        rows = slice(i * batch, (i + 1) * batch)
+        yield int(i), sizes[rows], labels[rows].astype("int32")
+
+
+def texts(median=175, most=400, length=None, count=1024, batch=64):
+    """Batches of texts; all of one padded length, where it is given."""
+    sizes = np.sort(lengths(count, median, 0.65, most))
+    for i, own, labels in cut(sizes, batch, 2):
+        ids, mask = filled(own, i, length)
+        yield {"token_ids": ids, "padding_mask": mask}, labels
 
 
 def documents():
-    """Batches of `(ids, mask, labels)` of up to 20 sentences of up to 40 words."""
-    counts = np.sort(lengths(TEXTS, 11, 0.55, 20))
-    labels = np.random.default_rng(1).integers(0, CLASSES, TEXTS)
-    for i in np.random.default_rng(2).permutation(TEXTS // BATCH):
-        rows = slice(i * BATCH, (i + 1) * BATCH)
-        sizes = lengths(counts[rows].sum(), 18, 0.6, 40, seed=int(i))
-        ids, mask = filled(sizes, int(i))
-        real = np.arange(counts[rows].max()) < counts[rows][:, None]  # (B, S)
+    """Batches of documents of up to 20 sentences of up to 40 words."""
+    counts = np.sort(lengths(1024, 11, 0.55, 20))
+    for i, own, labels in cut(counts, 64, 2):
+        ids, mask = filled(lengths(own.sum(), 18, 0.6, 40, seed=i), i)
+        real = np.arange(own.max()) < own[:, None]  # (B, S)
         folded = [np.zeros((*real.shape, x.shape[1]), x.dtype) for x in (ids, mask)]
         folded[0][real], folded[1][real] = ids, mask
-        yield *folded, labels[rows]
+        yield dict(zip(("token_ids", "padding_mask"), folded, strict=True)), labels
 
 
-def of_keras(classifier, batches):
-    """A step of training on every batch."""
-    classifier.compile(keras.optimizers.Adam(1e-3, global_clipnorm=5.0))
-    prepared = [
-        ({"token_ids": ids, "padding_mask": mask}, labels)
-        for ids, mask, labels in batches
+def pairs():
+    """Batches of pairs of captions."""
+    sizes = np.sort(lengths(2048, 9.5, 0.35, 30))
+    for i, own, labels in cut(sizes, 32, 3):
+        premise, premise_mask = filled(own, i)
+        others = lengths(len(own), float(np.mean(own)), 0.2, 30, seed=i)
+        hypothesis, hypothesis_mask = filled(others, i + 1000)
+        inputs = {
+            "premise_token_ids": premise,
+            "hypothesis_token_ids": hypothesis,
+            "premise_padding_mask": premise_mask,
+            "hypothesis_padding_mask": hypothesis_mask,
+        }
+        yield inputs, labels
+
+
+# === Sides: an epoch of training, or of prediction ===
+
+
+def dataset(batches):
+    """Batches as `fit` and `predict` take them."""
+    inputs, labels = batches[0]
+    spec = {
+        name: tf.TensorSpec((None,) * x.ndim, tf.as_dtype(x.dtype))
+        for name, x in inputs.items()
+    }
+    spec = spec, tf.TensorSpec((None,), labels.dtype)
+    made = tf.data.Dataset.from_generator(lambda: batches, output_signature=spec)
+    made = made.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return made.prefetch(2)
+
+
+def keras_training(make, batches):
+    classifier = make()
+    classifier.compile(keras.optimizers.Adam(1e-3, global_clipnorm=CLIP))
+    data = dataset(batches)
+    return lambda: [classifier.fit(data, epochs=1, verbose=0).history["loss"]]
+
+
+def keras_prediction(make, batches):
+    classifier, data = make(), dataset(batches)
+    return lambda: [classifier.predict(data, verbose=0)]
+
+
+def torch_model(name, make, dtype, batches):
+    """The PyTorch model of that name with kattn's first weights; tensors of batches."""
+    import torch
+    import torch_models
+
+    classifier = make()
+    module = getattr(torch_models, name)
+    width = classifier.backbone.embedding_dim
+    model = module(VOCABULARY, width, classes=classifier.num_classes)
+    model.copy(classifier)
+    tensors = [
+        ([torch.from_numpy(x) for x in inputs.values()], torch.from_numpy(labels))
+        for inputs, labels in batches
     ]
-
-    def step():
-        for inputs, labels in prepared:
-            loss = classifier.train_on_batch(inputs, labels)
-        return [np.asarray(loss)]
-
-    return step
+    return model.to(getattr(torch, dtype)), tensors
 
 
-def of_torch(model, batches):
+def torch_training(name, make, batches, dtype="float32"):
     import torch
 
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    prepared = [[torch.from_numpy(x) for x in batch] for batch in batches]
+    model, tensors = torch_model(name, make, dtype, batches)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7)  # Keras's eps
 
     def step():
-        for ids, mask, labels in prepared:
+        losses = []
+        for inputs, labels in tensors:
             optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(model(ids, mask), labels)
+            loss = torch.nn.functional.cross_entropy(model(*inputs), labels.long())
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
             optimizer.step()
-        return [loss.detach().numpy()]
+            losses.append(loss.item())
+        return [[np.mean(losses)]]
 
     return step
 
 
-def packed_encoder(recurrent, width, hidden):
-    """A module: packed recurrence, then attention pooling; and the vectors."""
-    import torch
-    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-    class Encoder(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.recurrent = recurrent
-            self.dense = torch.nn.Linear(width, hidden) if hidden else None
-            self.query = torch.nn.Parameter(torch.randn(hidden or width) / 10)
-
-        def forward(self, x, mask):
-            sizes = mask.sum(1)
-            packed = pack_padded_sequence(
-                x, sizes, batch_first=True, enforce_sorted=False
-            )
-            states, _ = pad_packed_sequence(
-                self.recurrent(packed)[0], batch_first=True, total_length=x.shape[1]
-            )
-            keys = (self.dense(states) if self.dense else states).tanh()
-            energies = (keys @ self.query).masked_fill(~mask, -torch.inf)
-            return (energies.softmax(1)[:, :, None] * states).sum(1)
-
-    return Encoder()
-
-
-def torch_bilstm():
+def torch_prediction(name, make, batches, dtype="float32"):
     import torch
 
-    class Classifier(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = torch.nn.Embedding(VOCABULARY, WIDTH)
-            lstm = torch.nn.LSTM(WIDTH, 64, bidirectional=True, batch_first=True)
-            self.encoder = packed_encoder(lstm, 128, None)
-            self.output = torch.nn.Linear(128, CLASSES)
+    model, tensors = torch_model(name, make, dtype, batches)
+    model.eval()
 
-        def forward(self, ids, mask):
-            return self.output(self.encoder(self.embedding(ids), mask).tanh())
+    def step():
+        with torch.inference_mode():
+            return [torch.cat([model(*inputs) for inputs, _ in tensors]).numpy()]
 
-    return Classifier()
+    return step
 
 
-def torch_han():
-    import torch
+def compared(title, name, make, batches, goal, unit, prediction=False):
+    """A case of kattn against PyTorch; what is right, PyTorch says in float64."""
+    batches = list(batches)
+    mine = keras_prediction if prediction else keras_training
+    theirs = torch_prediction if prediction else torch_training
+    peer = "torch, packed" if name in ("BiLSTM", "HAN") else "torch"
+    return Case(
+        title,
+        {
+            "kattn": lambda: mine(make, batches),
+            peer: lambda: theirs(name, make, batches),
+        },
+        functools.cache(lambda: theirs(name, make, batches, "float64")()),
+        {peer: goal},
+        sum(len(labels) for _, labels in batches),
+        unit,
+        rtol=1e-3,
+        repeats=5,
+    )
 
-    class Classifier(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = torch.nn.Embedding(VOCABULARY, WIDTH)
-            words, sentences = (
-                torch.nn.GRU(n, 50, bidirectional=True, batch_first=True)
-                for n in (WIDTH, 100)
-            )
-            self.words = packed_encoder(words, 100, 100)
-            self.sentences = packed_encoder(sentences, 100, 100)
-            self.output = torch.nn.Linear(100, CLASSES)
 
-        def forward(self, ids, mask):
-            real = mask.any(-1)  # (B, S)
-            vectors = self.words(self.embedding(ids[real]), mask[real])
-            sentences = vectors.new_zeros(*real.shape, 100)
-            sentences[real] = vectors  # the real ones alone are computed
-            return self.output(self.sentences(sentences, real))
-
-    return Classifier()
+# === The models ===
 
 
 def bilstm():
-    batches = list(texts())
-
-    def ours():
-        keras.utils.set_random_seed(0)
-        backbone = models.BiLSTMAttentionBackbone(VOCABULARY, WIDTH, units=64)
-        return models.BiLSTMAttentionTextClassifier(backbone, num_classes=CLASSES)
-
-    return Case(
-        "BiLSTM with attention, training, 64 texts of up to 400 words",
-        {
-            "kattn": lambda: of_keras(ours(), batches),
-            "torch, packed": lambda: of_torch(torch_bilstm(), batches),
-        },
-        None,
-        {"torch, packed": 2.5},
-        TEXTS,
-        "texts",
-        repeats=3,
-    )
+    keras.utils.set_random_seed(0)
+    backbone = models.BiLSTMAttentionBackbone(VOCABULARY, 100, units=64)
+    return models.BiLSTMAttentionTextClassifier(backbone, num_classes=2)
 
 
 def han():
-    batches = list(documents())
+    keras.utils.set_random_seed(0)
+    backbone = models.HierarchicalAttentionBackbone(VOCABULARY, 100)
+    return models.HierarchicalAttentionTextClassifier(backbone, num_classes=2)
 
-    def ours():
-        keras.utils.set_random_seed(0)
-        backbone = models.HierarchicalAttentionBackbone(VOCABULARY, WIDTH)
-        return models.HierarchicalAttentionTextClassifier(backbone, num_classes=CLASSES)
 
-    return Case(
-        "HAN, training, 64 documents of up to 20 sentences of up to 40 words",
-        {
-            "kattn": lambda: of_keras(ours(), batches),
-            "torch, packed": lambda: of_torch(torch_han(), batches),
-        },
-        None,
-        {"torch, packed": 2.0},
-        TEXTS,
-        "documents",
-        repeats=3,
-    )
+def encoder():
+    keras.utils.set_random_seed(0)
+    backbone = models.AttentionEncoderBackbone(VOCABULARY, 128)
+    return models.AttentionEncoderTextClassifier(backbone, num_classes=2)
+
+
+def abcnn():
+    keras.utils.set_random_seed(0)
+    backbone = models.ABCNNBackbone(VOCABULARY, 100)
+    return models.ABCNNTextPairClassifier(backbone, num_classes=3)
 
 
 def cases():
     """The models."""
-    yield bilstm()
-    yield han()
+    name = "BiLSTM with attention, training, 64 texts of up to 400 words"
+    yield compared(name, "BiLSTM", bilstm, texts(), 2.5, "texts")
+    name = "HAN, training, 64 documents of up to 20 sentences of up to 40 words"
+    yield compared(name, "HAN", han, documents(), 2.0, "documents")
+    batches = list(texts(most=256, length=256, count=256, batch=32))
+    name = "attention encoder, {}, 32 texts of 256 words"
+    yield compared(name.format("training"), "Encoder", encoder, batches, 3.0, "texts")
+    yield compared(
+        name.format("inference"), "Encoder", encoder, batches, 1.8, "texts", True
+    )
+    name = "ABCNN-3, training, 32 pairs of captions"
+    yield compared(name, "ABCNN", abcnn, pairs(), 1.5, "pairs")
