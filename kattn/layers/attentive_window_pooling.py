@@ -1,5 +1,7 @@
 """Attention after a convolution: ABCNN-2's weighted pooling."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from kattn.attend import cleared
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
 from kattn.pairwise import wide
+from kattn.windows import shifted
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -101,20 +104,18 @@ class AttentiveWindowPooling(keras.layers.Layer):
         if self.window is None:
             output = ops.sum(weighted, axis=1)  # (B, D)
         else:
-            output = sum(self._shifted(weighted))  # (B, T - w + 1, D)
+            output = sum(shifted(weighted, self.window))  # (B, T - w + 1, D)
             output = cleared(output, self._live(mask))
         output = ops.cast(output, self.compute_dtype)
         if return_attention_scores:
             return output, ops.cast(attention, self.compute_dtype)
         return output
 
-    def _shifted(self, x):
-        """The first entry of every window, the second, up to the w-th."""
-        return [x[:, k : k + 1 - self.window or None] for k in range(self.window)]
-
     def _live(self, mask):
         """The windows that have no masked position, `(B, T - w + 1)`."""
-        return None if mask is None else ops.all(ops.stack(self._shifted(mask)), axis=0)
+        if mask is None:
+            return None
+        return functools.reduce(ops.logical_and, shifted(mask, self.window))
 
     def _check_shapes(self, inputs, match):
         """Raise where shapes do not fit, symbolic or not."""

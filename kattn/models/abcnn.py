@@ -29,8 +29,7 @@ class Similarities(keras.layers.Layer):
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
-        left: Tensor `(B, D)`.
-        right: Tensor `(B, D)`.
+        vectors: Tensor `(2 B, D)`, the one vectors and then the others.
 
     Returns:
         `(B, 2)`. The cosine with a vector of zeros is 0.
@@ -43,20 +42,84 @@ class Similarities(keras.layers.Layer):
             scores.Proximity(dtype=self.dtype_policy),
         ]
 
-    def build(self, left_shape, right_shape):
+    def build(self, vectors_shape):
         """Check the widths."""
         for part in self.parts:
-            part.build(left_shape, right_shape)
+            part.build(vectors_shape, vectors_shape)
 
-    def call(self, left, right):
+    def call(self, vectors):
         """Compare; see the class."""
-        pair = ops.expand_dims(left, 1), ops.expand_dims(right, 1)  # (B, 1, D)
+        pair = ops.split(ops.expand_dims(vectors, 1), 2)  # (B, 1, D) each
         found = [part(*pair)[:, 0] for part in self.parts]  # (B, 1)
         return ops.cast(ops.concatenate(found, axis=-1), self.compute_dtype)
 
-    def compute_output_spec(self, left, right):
+    def compute_output_spec(self, vectors):
         """What `call` returns."""
-        return keras.KerasTensor((left.shape[0], 2), dtype=self.compute_dtype)
+        batch = None if vectors.shape[0] is None else vectors.shape[0] // 2
+        return keras.KerasTensor((batch, 2), dtype=self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class EqualLengths(keras.layers.Layer):
+    """Two texts' ids, or their masks, with zeros after the shorter.
+
+    Args:
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Call arguments:
+        premise: Tensor `(B, Tp)`.
+        hypothesis: Tensor `(B, Th)`.
+
+    Returns:
+        Both, `(B, max(Tp, Th))`.
+    """
+
+    def call(self, premise, hypothesis):
+        """Pad; see the class."""
+        lengths = ops.shape(premise)[1], ops.shape(hypothesis)[1]
+        return tuple(
+            _extended(x, ops.maximum(other - own, 0))
+            for x, own, other in zip(
+                (premise, hypothesis), lengths, lengths[::-1], strict=True
+            )
+        )
+
+    def compute_mask(self, premise, previous_mask):
+        """None: masks are inputs of their own."""
+        return None
+
+    def compute_output_spec(self, premise, hypothesis):
+        """What `call` returns."""
+        lengths = premise.shape[1], hypothesis.shape[1]
+        length = None if None in lengths else max(lengths)
+        return tuple(
+            keras.KerasTensor((x.shape[0], length), dtype=x.dtype)
+            for x in (premise, hypothesis)
+        )
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class AsLong(keras.layers.Layer):
+    """What was padded, without the padding.
+
+    Args:
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Call arguments:
+        padded: Tensor `(B, T')`.
+        ids: Tensor `(B, T)`, of what there was.
+
+    Returns:
+        `(B, T)`.
+    """
+
+    def call(self, padded, ids):
+        """Cut; see the class."""
+        return padded[:, : ops.shape(ids)[1]]
+
+    def compute_output_spec(self, padded, ids):
+        """What `call` returns."""
+        return keras.KerasTensor(ids.shape, dtype=padded.dtype)
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -182,26 +245,27 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         # === Functional model ===
         inputs = pair_inputs()
         ids, masks = list(inputs.values())[:2], list(inputs.values())[2:]
-        texts = self.word_dropout(*map(self.token_embedding, ids))  # 2 of (B, T, D)
-        words = texts
-        vectors = [tuple(map(self.word_pooling, texts, masks))]  # 2 of (B, D)
+        equal_lengths = EqualLengths(dtype=dtype, name="equal_lengths")
+        padded, live = equal_lengths(*ids), equal_lengths(*masks)  # 2 of (B, T)
+        words = self.word_dropout(*map(self.token_embedding, padded))  # 2 of (B, T, D)
+        texts, mask = ops.concatenate(words, axis=0), ops.concatenate(live, axis=0)
+        vectors = [self.word_pooling(texts, mask=mask)]  # (2 B, D)
         if own_words:
             own = OwnWords(dtype=dtype, name="own_words")(
-                *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
+                *padded, premise_mask=live[0], hypothesis_mask=live[1]
             )
-            vectors.append(tuple(map(self.word_pooling, words, own)))
+            own = ops.concatenate(own, axis=0)  # (2 B, T)
+            vectors.append(self.word_pooling(texts, mask=own))
         weights = []
         for level in self.levels:
-            texts, both, *weights = level(
-                *texts,
-                premise_mask=masks[0],
-                hypothesis_mask=masks[1],
-                return_attention_scores=variant != "bcnn",
+            texts, vector, *weights = level(
+                texts, mask=mask, return_attention_scores=variant != "bcnn"
             )
-            vectors.append(both)  # 2 of (B, filters)
-        features = [self.similarities(*both) for both in vectors]  # (B, 2)
+            vectors.append(vector)  # (2 B, filters)
+        features = [self.similarities(x) for x in vectors]  # (B, 2)
         if join_vectors:
-            for left, right in vectors:
+            for vector in vectors:
+                left, right = ops.split(vector, 2)
                 features += [ops.abs(left - right), left * right]
         if pair_features:
             counted = self.pair_features_layer(
@@ -212,9 +276,9 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             features.append(
                 self.best_matches_layer(
                     *words,
-                    *ids,
-                    premise_mask=masks[0],
-                    hypothesis_mask=masks[1],
+                    *padded,
+                    premise_mask=live[0],
+                    hypothesis_mask=live[1],
                 )
             )  # (B, 8)
         vector = ops.concatenate(features, axis=-1)  # (B, F)
@@ -227,7 +291,11 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             **kwargs,
         )
         names = [f"{field}_word_weights" for field in PairPreprocessor.fields]
-        self._attention = dict(zip(names, *weights, strict=True)) if weights else {}
+        self._attention = {
+            name: AsLong(dtype=dtype)(part, own)
+            for shares in weights
+            for name, part, own in zip(names, ops.split(shares, 2), ids, strict=True)
+        }
         # === Config ===
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
@@ -276,6 +344,12 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
         }
+
+
+def _extended(x, count):
+    """`(B, T)` with so many columns of zeros more."""
+    zeros = ops.zeros((ops.shape(x)[0], count), x.dtype)
+    return ops.concatenate([x, zeros], axis=1)
 
 
 @keras.saving.register_keras_serializable(package="kattn")

@@ -12,6 +12,7 @@ from kattn.layers import (
     MatchMatrix,
 )
 from kattn.names import unknown
+from kattn.windows import shifted
 
 VARIANTS = ("bcnn", "abcnn1", "abcnn2", "abcnn3")
 FEATURE_MAPS = ("places", "attention")
@@ -43,25 +44,30 @@ class WideConvolution(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
-        self.convolution = keras.layers.Conv1D(
-            filters,
-            kernel_size,
-            activation="tanh",
-            dtype=self.dtype_policy,
-            name="convolution",
-        )
 
     def build(self, inputs_shape):
-        """Build the convolution."""
-        self.convolution.build(inputs_shape)
+        """Make W and b."""
+        shape = self.kernel_size, inputs_shape[-1], self.filters
+        self.kernel = self.add_weight(shape=shape, name="kernel")
+        self.bias = self.add_weight(
+            shape=(self.filters,), initializer="zeros", name="bias"
+        )
 
     def call(self, inputs, mask):
         """Convolve; see the class."""
-        beside = (self.kernel_size - 1,) * 2
+        size = self.kernel_size
+        beside = (size - 1, size - 1)
         padded = ops.pad(cleared(inputs, mask), ((0, 0), beside, (0, 0)))
         live = ops.pad(ops.cast(mask, "int32"), ((0, 0), beside))
-        live = _windows(live, self.kernel_size) > 0  # (B, T + w - 1)
-        return cleared(self.convolution(padded), live), live
+        live = sum(shifted(live, size)) > 0  # (B, T + w - 1)
+        # For texts this short one product of matrices, and sums, take half the time of
+        # a convolution.
+        kernel = ops.cast(self.kernel, self.compute_dtype)  # (w, D, filters)
+        kernel = ops.reshape(ops.swapaxes(kernel, 0, 1), (-1, size * self.filters))
+        products = ops.split(ops.matmul(padded, kernel), size, axis=-1)
+        columns = sum(shifted(x, size)[k] for k, x in enumerate(products))
+        columns = ops.tanh(columns + ops.cast(self.bias, self.compute_dtype))
+        return cleared(columns, live), live
 
     def compute_mask(self, inputs, previous_mask):
         """None: the columns' mask is the second output."""
@@ -90,7 +96,8 @@ class WideConvolution(keras.layers.Layer):
 class PairConvolution(keras.layers.Layer):
     """One level of ABCNN: attention, wide convolution, attention, pooling.
 
-    Both texts go through the same weights.
+    Both texts go through the same weights, and at once: the premises stand above the
+    hypotheses in one batch, `(2 B, T, D)`, padded to one length.
 
     Args:
         filters: Width of the columns that the convolution makes.
@@ -107,19 +114,16 @@ class PairConvolution(keras.layers.Layer):
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
-        premise: Tensor `(B, Tp, D)`.
-        hypothesis: Tensor `(B, Th, D)`.
-        premise_mask: Boolean `(B, Tp)`.
-        hypothesis_mask: Boolean `(B, Th)`.
+        texts: Tensor `(2 B, T, D)`, premises and then hypotheses.
+        mask: Boolean `(2 B, T)`.
         return_attention_scores: Whether to return how much each position counts.
 
     Returns:
-        Two pairs, for premise and hypothesis: the pooled positions `(B, T, filters)`,
-        as many as there were (w-ap), and a vector `(B, filters)` of the whole text
-        (all-ap). Where asked also a pair of weights `(B, T)`, which sum to 1: the
-        shares that the columns have in the vector, each spread over the words of its
-        window; or, where attention comes before the convolution alone, how well each
-        position is matched.
+        The pooled positions `(2 B, T, filters)`, as many as there were (w-ap), and
+        vectors `(2 B, filters)` of the whole texts (all-ap). Where asked also weights
+        `(2 B, T)`, which sum to 1: the shares that the columns have in the vector, each
+        spread over the words of its window; or, where attention comes before the
+        convolution alone, how well each position is matched.
 
     Reference:
         Yin et al. 2016, sections 3 and 4.
@@ -149,20 +153,20 @@ class PairConvolution(keras.layers.Layer):
         self.before = variant in ("abcnn1", "abcnn3")
         self.after = variant in ("abcnn2", "abcnn3")
 
-    def build(self, premise_shape, hypothesis_shape):
+    def build(self, texts_shape):
         """Build the parts that the variant has."""
-        width, policy = premise_shape[-1], self.dtype_policy
+        width, policy = texts_shape[-1], self.dtype_policy
         match = self.match  # a config: each matrix has weights of its own
         if self.before and self.feature_map == "places":
             self.input_match = MatchMatrix(match, dtype=policy, name="input_match")
-            self.input_match.build(premise_shape, hypothesis_shape)
+            self.input_match.build(texts_shape, texts_shape)
             self.input_map = AttentionFeatureMap(
                 width, length=self.max_length, dtype=policy, name="input_map"
             )
             self.input_map.build((None, None, None))
         elif self.before:
             self.input_map = Attention(match, dtype=policy, name="input_map")
-            self.input_map.build(premise_shape, hypothesis_shape)
+            self.input_map.build(texts_shape, texts_shape)
         self.convolution = WideConvolution(
             self.filters, self.kernel_size, dtype=policy, name="convolution"
         )
@@ -177,107 +181,69 @@ class PairConvolution(keras.layers.Layer):
         )
         self.text_pooling = AttentiveWindowPooling(dtype=policy)
 
-    def call(
-        self,
-        premise,
-        hypothesis,
-        premise_mask,
-        hypothesis_mask,
-        return_attention_scores=False,
-    ):
+    def call(self, texts, mask, return_attention_scores=False):
         """Run the level; see the class."""
-        texts, masks = (premise, hypothesis), (premise_mask, hypothesis_mask)
         if self.before:
-            maps, weights = self._maps(texts, masks)
-            texts = [
-                ops.concatenate(both, axis=-1) for both in zip(texts, maps, strict=True)
-            ]
-        columns, live = zip(*map(self.convolution, texts, masks), strict=True)
-        matches = self._matches(columns, live)
-        each = list(zip(columns, matches, live, strict=True))
-        pooled = tuple(self.window_pooling(x, a, mask=m) for x, a, m in each)
-        vectors = [
-            self.text_pooling(x, a, mask=m, return_attention_scores=True)
-            for x, a, m in each
-        ]
-        vectors, shares = zip(*vectors, strict=True)  # (B, filters), (B, T + w - 1)
+            texts = cleared(texts, mask)
+            maps, weights = self._maps(texts, mask)
+            texts = ops.concatenate([texts, maps], axis=-1)
+        columns, live = self.convolution(texts, mask)  # (2 B, T + w - 1, filters)
+        if self.after:
+            match = self._match(self.output_match, columns, live)
+            sums = ops.concatenate([ops.sum(match, axis=2), ops.sum(match, axis=1)])
+        else:
+            sums = ops.cast(live, self.compute_dtype) / self.kernel_size
+        sums = ops.expand_dims(sums, -1)  # (2 B, T + w - 1, 1)
+        # What is not live is zero already, of columns and of sums.
+        pooled = cleared(self.window_pooling(columns, sums), mask)
+        vectors, shares = self.text_pooling(columns, sums, return_attention_scores=True)
         if not return_attention_scores:
             return pooled, vectors
         if self.after:
-            # What the windows that a word stands in have together, (B, T).
-            weights = [_windows(share, self.kernel_size) for share in shares]
-        return pooled, vectors, tuple(map(_shares, weights, masks))
+            # What the windows that a word stands in have together, (2 B, T).
+            weights = sum(shifted(shares, self.kernel_size))
+        return pooled, vectors, _shares(weights, mask)
 
-    def _maps(self, texts, masks):
+    def _maps(self, texts, mask):
         """What of the other text each position matches, and how well it is matched.
 
-        `(B, T, D)` and `(B, T)`, for the one text and the other.
+        `(2 B, T, D)` and `(2 B, T)`.
         """
         if self.feature_map == "attention":
-            rows = zip(texts, texts[::-1], masks, masks[::-1], strict=True)
-            maps, weights = zip(
-                *(
-                    self.input_map(
-                        query,
-                        value,
-                        query_mask=query_mask,
-                        value_mask=value_mask,
-                        return_attention_scores=True,
-                    )
-                    for query, value, query_mask, value_mask in rows
-                ),
-                strict=True,
+            maps, weights = self.input_map(
+                texts,
+                _swapped(texts),
+                query_mask=mask,
+                value_mask=_swapped(mask),
+                return_attention_scores=True,
             )
             # How well a position is matched: how much of it the other text reads.
-            return maps, [ops.sum(w, axis=1) for w in weights[::-1]]
-        match = self._match(self.input_match, texts, masks)
-        matches = match, ops.swapaxes(match, 1, 2)
-        maps = [self.input_map(m, mask=k) for m, k in zip(matches, masks, strict=True)]
-        return maps, [ops.sum(m, axis=-1) for m in matches]
+            return maps, _swapped(ops.sum(weights, axis=1))
+        match = self._match(self.input_match, texts, mask)
+        match = ops.concatenate([match, ops.swapaxes(match, 1, 2)])  # (2 B, T, T)
+        return self.input_map(match), ops.sum(match, axis=-1)
 
-    def _matches(self, columns, live):
-        """What the columns weigh: rows to be summed, of the one text and the other."""
-        if self.after:
-            match = self._match(self.output_match, columns, live)
-            return match, ops.swapaxes(match, 1, 2)
-        return [
-            ops.cast(ops.expand_dims(mask, -1), self.compute_dtype) / self.kernel_size
-            for mask in live
-        ]
-
-    def _match(self, layer, texts, masks):
-        """The match matrix, from 0 to 1, and 0 at padding."""
-        match = layer(*texts, left_mask=masks[0], right_mask=masks[1])
+    def _match(self, layer, texts, mask):
+        """The match matrix `(B, T, T)`, from 0 to 1, and 0 at padding."""
+        left, right = ops.split(mask, 2)
+        match = layer(*ops.split(texts, 2), left_mask=left, right_mask=right)
         if isinstance(layer.score, scores.Proximity):
             return match
-        seen = ops.logical_and(
-            ops.expand_dims(masks[0], 2), ops.expand_dims(masks[1], 1)
-        )
+        seen = ops.logical_and(ops.expand_dims(left, 2), ops.expand_dims(right, 1))
         return ops.where(seen, ops.sigmoid(match), ops.zeros_like(match))
 
-    def compute_mask(self, premise, previous_mask):
-        """None: the pooled positions have the masks that the texts had."""
+    def compute_mask(self, texts, previous_mask):
+        """None: the pooled positions have the mask that the texts had."""
         return None
 
-    def compute_output_spec(
-        self,
-        premise,
-        hypothesis,
-        premise_mask,
-        hypothesis_mask,
-        return_attention_scores=False,
-    ):
+    def compute_output_spec(self, texts, mask, return_attention_scores=False):
         """What `call` returns, for every flag."""
-        texts = premise, hypothesis
-        shapes = [
-            [(*text.shape[:2], self.filters) for text in texts],
-            [(text.shape[0], self.filters) for text in texts],
-        ]
+        batch, length, _ = texts.shape
+        shapes = [(batch, length, self.filters), (batch, self.filters)]
         if return_attention_scores:
-            shapes.append([text.shape[:2] for text in texts])
+            shapes.append((batch, length))
         return tuple(
-            tuple(keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in both)
-            for both in shapes
+            keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in shapes
         )
 
     def get_config(self):
@@ -293,9 +259,10 @@ class PairConvolution(keras.layers.Layer):
         }
 
 
-def _windows(x, size):
-    """The sums over all windows of a size, `(B, T - size + 1)` of `(B, T)`."""
-    return sum(x[:, k : k + 1 - size or None] for k in range(size))
+def _swapped(x):
+    """The hypotheses, then the premises."""
+    left, right = ops.split(x, 2)
+    return ops.concatenate([right, left])
 
 
 def _shares(weights, mask):

@@ -34,6 +34,8 @@ class PairDropout(keras.layers.Layer):
 
     def call(self, left, right, training=None):
         """Drop; see the class."""
+        if not self.rate:
+            return left, right
         keep = self.dropout(ops.ones_like(left[:, :1]), training=training)  # (B, 1, D)
         return left * keep, right * keep
 

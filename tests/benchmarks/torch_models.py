@@ -214,7 +214,7 @@ class ABCNN(nn.Module):
             self.maps, self.convolutions, backbone.levels, strict=True
         ):
             take(places, level.input_map.dense.kernel)
-            theirs = level.convolution.convolution
+            theirs = level.convolution
             take(convolution.weight, np.array(theirs.kernel).transpose(2, 1, 0))
             take(convolution.bias, theirs.bias)
         copy_dense(classifier.output_dense, self.output)

@@ -15,6 +15,7 @@ from measure import Case
 from kattn import models
 
 VOCABULARY = 20_000
+CAPTIONS = 2_400  # words of sick, whose texts are captions
 CLIP = 5.0
 
 
@@ -28,11 +29,11 @@ def lengths(count, median, spread, most, seed=0):
     return np.clip(drawn, 1, most).astype(int)
 
 
-def filled(sizes, seed, length=None):
+def filled(sizes, seed, length=None, vocabulary=VOCABULARY):
     """Word ids `(N, T)`, 0 past each size, and the mask."""
     rng = np.random.default_rng(seed)
     mask = np.arange(length or sizes.max()) < sizes[:, None]
-    ids = rng.integers(2, VOCABULARY, mask.shape)
+    ids = rng.integers(2, vocabulary, mask.shape)
     return np.where(mask, ids, 0).astype("int32"), mask
 
 
@@ -67,9 +68,9 @@ def pairs():
     """Batches of pairs of captions."""
     sizes = np.sort(lengths(2048, 9.5, 0.35, 30))
     for i, own, labels in cut(sizes, 32, 3):
-        premise, premise_mask = filled(own, i)
+        premise, premise_mask = filled(own, i, vocabulary=CAPTIONS)
         others = lengths(len(own), float(np.mean(own)), 0.2, 30, seed=i)
-        hypothesis, hypothesis_mask = filled(others, i + 1000)
+        hypothesis, hypothesis_mask = filled(others, i + 1000, vocabulary=CAPTIONS)
         inputs = {
             "premise_token_ids": premise,
             "hypothesis_token_ids": hypothesis,
@@ -115,7 +116,8 @@ def torch_model(name, make, dtype, batches):
     classifier = make()
     module = getattr(torch_models, name)
     width = classifier.backbone.embedding_dim
-    model = module(VOCABULARY, width, classes=classifier.num_classes)
+    words = classifier.backbone.vocabulary_size
+    model = module(words, width, classes=classifier.num_classes)
     model.copy(classifier)
     tensors = [
         ([torch.from_numpy(x) for x in inputs.values()], torch.from_numpy(labels))
@@ -201,7 +203,7 @@ def encoder():
 
 def abcnn():
     keras.utils.set_random_seed(0)
-    backbone = models.ABCNNBackbone(VOCABULARY, 100)
+    backbone = models.ABCNNBackbone(CAPTIONS, 100)
     return models.ABCNNTextPairClassifier(backbone, num_classes=3)
 
 
