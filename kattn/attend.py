@@ -17,6 +17,7 @@ from keras import ops
 
 from kattn import fused, pairwise
 from kattn.bands import Band
+from kattn.devices import has_gpu
 from kattn.names import unknown
 from kattn.normalizers import Softmax
 from kattn.pairwise import wide
@@ -312,11 +313,3 @@ def _compiled(*steps):
         jit_compile=True,
         autograph=False,
     )
-
-
-@functools.cache
-def has_gpu():
-    """Whether TensorFlow sees one."""
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))

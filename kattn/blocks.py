@@ -27,18 +27,6 @@ def fits(query, key):
     return queries * keys * width <= SIZE
 
 
-def in_xla():
-    """Whether what is being traced is for XLA, which cannot derive a choice of size.
-
-    It knows all sizes when it compiles, but they may not be known yet.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return tf.__internal__.get_enclosing_xla_context() is not None
-
-
 def rows(f, key, *parts):
     """What `f` makes of blocks of rows, in turn, joined again.
 

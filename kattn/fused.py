@@ -10,7 +10,7 @@ queries at a time, and made again in the way back, so that nothing is `(Tq, Tk)`
 import keras
 from keras import ops
 
-from kattn import blocks
+from kattn.devices import in_xla
 from kattn.pairwise import wide
 
 #: Pairs of a block: 64 MiB.
@@ -52,7 +52,7 @@ def read(query, key, value, key_mask=None, pattern=None):
     few = pattern is not None or ops.shape(query)[0] * queries * keys <= WHOLE
     if keras.backend.backend() == "torch":
         context = _by_kernel(*inputs, pattern)  # (N, Tq, Dv); twice as fast there
-    elif isinstance(few, bool) or blocks.in_xla():
+    elif isinstance(few, bool) or in_xla():
         context = _in_blocks(*inputs) if few is False else _whole(pattern)(*inputs)
     else:
         whole = _whole(pattern)

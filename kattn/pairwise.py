@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kattn import blocks
+from kattn.devices import in_xla, on_cpu
 
 
 def wide(x):
@@ -54,7 +55,10 @@ def proximities(query, key):
     def whole(query, key):
         return ops.sum(ops.square(_gaps(query, key)), axis=-1)
 
-    squares = _compared(whole, _squares_in_blocks, query, key)  # (..., Tq, Tk)
+    if on_cpu() and keras.backend.standardize_dtype(query.dtype) == "float32":
+        squares = _flattened(_squares_by_products, query, key)  # (..., Tq, Tk)
+    else:
+        squares = _compared(whole, _squares_in_blocks, query, key)
     # The root's slope is infinite at 0, where equal words stand: keep it from there.
     apart = squares != 0  # NaN is apart too, and stays NaN
     distances = ops.sqrt(ops.where(apart, squares, ops.ones_like(squares)))
@@ -66,6 +70,17 @@ def _compared(whole, in_blocks, query, key):
     fits = blocks.fits(query, key)
     if fits is True or query.shape[-2] == 1:
         return whole(query, key)
+
+    def blocked():
+        return _flattened(in_blocks, query, key)
+
+    if fits is False or in_xla():
+        return blocked()
+    return ops.cond(fits, lambda: whole(query, key), blocked)
+
+
+def _flattened(f, query, key):
+    """What `f` makes of `(N, Tq, D)` and `(N, Tk, D)`, as `(..., Tq, Tk)`."""
     *outer, queries, width = ops.shape(query + ops.zeros_like(key[..., :1, :]))
     keys = ops.shape(key)[-2]
 
@@ -75,13 +90,8 @@ def _compared(whole, in_blocks, query, key):
             ops.broadcast_to(x, (*outer, length, width)), (-1, length, width)
         )
 
-    def blocked():
-        energies = in_blocks(flat(query, queries), flat(key, keys))  # (N, Tq, Tk)
-        return ops.reshape(energies, (*outer, queries, keys))
-
-    if fits is False or blocks.in_xla():
-        return blocked()
-    return ops.cond(fits, lambda: whole(query, key), blocked)
+    energies = f(flat(query, queries), flat(key, keys))  # (N, Tq, Tk)
+    return ops.reshape(energies, (*outer, queries, keys))
 
 
 def _gaps(query, key):
@@ -172,3 +182,35 @@ def _squares_in_blocks(query, key):
         lambda k, q: ops.sum(ops.square(_gaps(q, k)), axis=-1), key, query
     )
     return squares, gradient
+
+
+@ops.custom_gradient
+def _squares_by_products(query, key):
+    """The same as `|q|^2 + |k|^2 - 2 q . k`, in float64.
+
+    In float32 near vectors would lose their distance; in float64 it is as exact as the
+    vectors are, and an operation of a graph makes no numbers `(Tq, Tk, D)`.
+    """
+    query, key = (ops.cast(x, "float64") for x in (query, key))
+
+    def turned(x):
+        return ops.swapaxes(x, 1, 2)
+
+    lengths = [ops.sum(ops.square(x), axis=2, keepdims=True) for x in (query, key)]
+    total = lengths[0] + turned(lengths[1])  # (N, Tq, Tk)
+    squares = total - 2 * ops.matmul(query, turned(key))
+    # Of equal vectors rounding is left, below what float32 can tell apart.
+    squares = ops.where(squares <= 1e-15 * total, 0.0, squares)
+
+    def gradient(*inputs, upstream=None):
+        slope = inputs[0] if upstream is None else upstream  # (N, Tq, Tk)
+        slope = ops.cast(2 * slope, "float64")
+
+        def side(x, slope, other):
+            """`sum_j slope_ij (x_i - other_j)`."""
+            total = ops.sum(slope, axis=2, keepdims=True)
+            return ops.cast(x * total - ops.matmul(slope, other), "float32")
+
+        return side(query, slope, key), side(key, turned(slope), query)
+
+    return ops.cast(squares, "float32"), gradient

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kattn import blocks, pairwise
+from tests.gradients import gradients
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -47,6 +48,26 @@ def test_blocks_compare_as_the_formula_does(size, scale):
     got = run(pairwise.proximities, query, key)
     np.testing.assert_allclose(got, proximities(query, key), atol=1e-5)
     assert (got[:, 1, 2] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("distance", "rounding"),
+    # Vectors 1e-6 apart have their distance to a twentieth in float32.
+    [(0.0, 2e-5), (1e-6, 2e-4), (1e-3, 2e-5)],
+)
+def test_near_vectors_keep_their_distance_and_its_slope(distance, rounding):
+    rng = np.random.default_rng(0)
+    query = rng.normal(size=(1, 3, 50)).astype("float32")
+    key = (query + distance * rng.normal(size=query.shape)).astype("float32")
+    slopes = []
+    for kind in ("float32", "float64"):
+        values, made = gradients(
+            lambda q, k: ops.sum(pairwise.proximities(q, k)),
+            [query.astype(kind), key.astype(kind)],
+        )
+        slopes.append([values, *made])
+    for got, expected in zip(*slopes, strict=True):
+        np.testing.assert_allclose(got, expected, atol=rounding)
 
 
 @pytest.mark.parametrize("scale", [1.0, 50.0], ids=["near", "far"])

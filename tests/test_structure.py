@@ -39,25 +39,27 @@ ARROWS = {
     "parts": BASE,
     "blocks": set(),
     "bands": set(),
-    "pairwise": BASE | {"blocks"},
+    "devices": set(),
+    "windows": set(),
+    "pairwise": BASE | {"blocks", "devices"},
     "scores": BASE | {"pairwise"},
     "regions": BASE | {"pairwise"},
     "normalizers": BASE | {"pairwise", "normalizers"},
     "shapes": set(),
-    "fused": {"pairwise"},
-    "attend": STEPS | {"bands", "fused", "shapes"},
-    "layers": CORE,
+    "fused": {"devices", "pairwise"},
+    "attend": STEPS | {"bands", "devices", "fused", "shapes"},
+    "layers": CORE | {"windows"},
     "losses": STEPS,
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
-    "models": MODELS | {"serving"},
+    "models": MODELS | {"devices", "serving", "windows"},
     "explain": MODELS | {"attention_page"},
     "serving": MODELS | {"serving"},
     "recipes": MODELS | RUN | {"datasets", "serving", "explain", "recipes"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}
-KERAS_ALONE |= {"losses", "blocks", "bands", "fused", "shapes"}
+KERAS_ALONE |= {"losses", "blocks", "bands", "devices", "fused", "shapes", "windows"}
 
 
 def part_of(path):

@@ -9,6 +9,7 @@ import keras_hub
 from keras import ops
 
 from kattn import normalizers
+from kattn.devices import on_cpu
 from kattn.layers import AttentionPooling, Hierarchical
 from kattn.models import packed, packed_gru
 from kattn.models.preprocessors import Preprocessor, buckets
@@ -43,7 +44,7 @@ class AttentiveEncoder(keras.layers.Layer):
 
     def __init__(self, units, attention_units, normalizer="softmax", **kwargs):
         super().__init__(**kwargs)
-        self.supports_jit = not packed.serves()
+        self.supports_jit = not on_cpu()
         self.units = units
         self.attention_units = attention_units
         self.recurrent = keras.layers.Bidirectional(
@@ -70,7 +71,7 @@ class AttentiveEncoder(keras.layers.Layer):
 
     def call(self, inputs, mask=None, return_attention_scores=False, training=None):
         """Encode and pool; see the class."""
-        if training and mask is not None and packed.serves():
+        if training and mask is not None and on_cpu():
             vector, weights = self._packed(inputs, mask, training)
         else:
             hidden = self.recurrent(inputs, mask=mask)  # (B, T, 2 * units)

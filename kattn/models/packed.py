@@ -6,16 +6,9 @@ what all of them have at a step lies side by side: M positions in place of N tex
 
 import dataclasses
 
-import keras
 from keras import ops
 
-from kattn.attend import has_gpu
 from kattn.text.libraries import tensorflow
-
-
-def serves():
-    """Whether it is the faster way here: on TensorFlow and a CPU; a GPU has cuDNN."""
-    return keras.backend.backend() == "tensorflow" and not has_gpu()
 
 
 @dataclasses.dataclass(frozen=True)

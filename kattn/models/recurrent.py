@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kattn.attend import cleared
+from kattn.devices import on_cpu
 from kattn.models import packed, packed_gru
 from kattn.names import unknown
 
@@ -70,7 +71,7 @@ class RecurrentEncoder(keras.layers.Layer):
             recurrent_initializer=WideOrthogonal(),
             dtype=self.dtype_policy,
         )
-        self._packs = cell == "gru" and directions != "forward" and packed.serves()
+        self._packs = cell == "gru" and directions != "forward" and on_cpu()
         self.supports_jit = not self._packs
         if directions != "forward":
             self.recurrent = keras.layers.Bidirectional(
