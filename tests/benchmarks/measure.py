@@ -73,67 +73,89 @@ class Here:
         return time.perf_counter() - began
 
 
-class Elsewhere:
-    """A process for the sides of PyTorch's.
+class Process:
+    """An object in a process of its own, whose methods are asked for.
 
     TensorFlow's pipelines change how memory is handed out, and PyTorch then trained a
     model in three times its time.
 
     Args:
-        named: Function that gives the case of a name, at the top of a module.
+        make: What makes the object, at the top of a module.
+        *arguments: What it is given.
     """
 
-    #: How the names of such sides begin.
-    sides = "torch", "flex", "entmax"
-
-    def __init__(self, named):
+    def __init__(self, make, *arguments):
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        work = context.Process(target=_work, args=(theirs, named), daemon=True)
-        work.start()
+        parts = theirs, make, arguments
+        self.work = context.Process(target=_answer, args=parts, daemon=True)
+        self.work.start()
 
-    def __call__(self, case, side):
-        """The side's step, done there."""
-        return There(self, case.name, side)
-
-    def ask(self, *question):
-        """An answer; the error that came up is raised."""
-        self.connection.send(question)
+    def ask(self, method, *arguments):
+        """What the method gives; an error is raised here."""
+        self.connection.send((method, arguments))
         answer = self.connection.recv()
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def end(self):
+        """Let the process go."""
+        self.connection.send(None)
+        self.work.join()
+
+
+def _answer(connection, make, arguments):
+    there = make(*arguments)
+    while (question := connection.recv()) is not None:
+        method, given = question
+        try:
+            answer = getattr(there, method)(*given)
+        except Exception as error:  # raised where it was asked
+            answer = error
+        connection.send(answer)
+
+
+class Sides:
+    """The sides of the case that was asked for last, by name."""
+
+    def __init__(self, named):
+        self.named = named
+        self.case, self.sides = None, {}
+
+    def make(self, name, side):
+        """Prepare a side."""
+        if self.case is None or self.case.name != name:
+            self.case, self.sides = self.named(name), {}
+        self.sides[side] = Here(self.case, side)
+
+    def arrays(self, side):
+        """What its step gives."""
+        return self.sides[side].arrays()
+
+    def seconds(self, side):
+        """How long its step takes."""
+        return self.sides[side].seconds()
 
 
 class There:
     """A side's step, done in another process; as `Here`."""
 
     def __init__(self, process, case, side):
-        self.process, self.side = process, (case, side)
-        process.ask("make", *self.side)
+        self.process, self.side = process, side
+        process.ask("make", case.name, side)
 
     def arrays(self):
-        return self.process.ask("arrays", *self.side)
+        """What the step gives."""
+        return self.process.ask("arrays", self.side)
 
     def seconds(self):
-        return self.process.ask("seconds", *self.side)
+        """How long it takes."""
+        return self.process.ask("seconds", self.side)
 
 
-def _work(connection, named):
-    """Answer questions: make a side, say what it gives, say how long it takes."""
-    known, sides = None, {}
-    while True:
-        question, name, side = connection.recv()
-        try:
-            if known is None or known.name != name:
-                known, sides = named(name), {}
-            if question == "make":
-                sides[side], answer = Here(known, side), None
-            else:
-                answer = getattr(sides[side], question)()
-        except Exception as error:  # raised again where it was asked
-            answer = error
-        connection.send(answer)
+#: How the names of the sides begin that PyTorch does.
+TORCH = "torch", "flex", "entmax"
 
 
 def times(case, repeats, warm=2, elsewhere=None):
@@ -143,7 +165,7 @@ def times(case, repeats, warm=2, elsewhere=None):
         case: A `Case`.
         repeats: How often each side does its step.
         warm: How often before that, which does not count.
-        elsewhere: An `Elsewhere` for the sides it takes; all are done here if `None`.
+        elsewhere: A `Process` of `Sides`, for PyTorch's; all are done here if `None`.
 
     Returns:
         A dictionary: a side's name to its list of seconds. A peer that cannot be made
@@ -155,9 +177,9 @@ def times(case, repeats, warm=2, elsewhere=None):
     repeats = min(repeats, case.repeats)
     steps = {}
     for name in case.sides:
-        there = elsewhere is not None and name.startswith(elsewhere.sides)
+        there = elsewhere is not None and name.startswith(TORCH)
         try:
-            steps[name] = (elsewhere if there else Here)(case, name)
+            steps[name] = There(elsewhere, case, name) if there else Here(case, name)
         except ImportError as error:
             print(f"  {name} is left out: {error}", file=sys.stderr)
             continue

@@ -150,7 +150,7 @@ def main():
     cases = layers.cases(arguments.quick)
     if not arguments.quick:
         cases = itertools.chain(cases, tokenizing.cases(), training.cases())
-    elsewhere = measure.Elsewhere(named)
+    elsewhere = measure.Process(measure.Sides, named)
     for case in cases:
         if arguments.only not in case.name:
             continue
