@@ -15,7 +15,7 @@ import math
 import keras
 from keras import ops
 
-from kattn import fused, pairwise
+from kattn import blocks, fused, pairwise
 from kattn.bands import Band
 from kattn.devices import has_gpu
 from kattn.names import unknown
@@ -27,6 +27,7 @@ from kattn.shapes import check_shapes
 
 _PLAIN = contextvars.ContextVar("kattn_plain", default=False)
 _COMPILE = ("auto", "always", "never")
+_PLANS = ("auto", "whole", "blocks", "bands")
 _MANY_PAIRS = 128 * 128
 
 
@@ -60,6 +61,7 @@ def attend(
     start=0,
     key_is_projected=False,
     return_weights=True,
+    plan="auto",
     compile="auto",
 ):
     """Attention in its three steps: energies, weights, context.
@@ -87,9 +89,15 @@ def attend(
             broadcasts to `(..., Tq)`.
         key_is_projected: Whether `key` is what `score.project_key` gave already: the
             memory of a decoder, projected once for all its steps.
-        return_weights: Whether the weights are made for all pairs and returned. Without
-            them, a region that is a window compares what the window can see alone, and
-            products of many pairs are taken block by block: nothing is `(Tq, Tk)`.
+        return_weights: Whether the weights are made for all pairs and returned.
+        plan: How pairs are made, which changes nothing beyond rounding. `"whole"`: all
+            at once, and kept for the way back. `"blocks"`: for some queries at a time,
+            and made again in the way back, so that a score that compares number by
+            number never has `(Tq, Tk, D)` of them; and nothing is `(Tq, Tk)` where
+            softmax over products is read without weights and without dropout.
+            `"bands"`: those alone that a region with a window can see, nothing being
+            `(Tq, Tk)`. `"auto"`: bands where they save work, else whole up to 2^20
+            numbers a text, or 2^26 pairs of products, and blocks above.
         compile: `"auto"` compiles with XLA where that was measured to win: on a GPU
             always, on a CPU for additive scores of long texts, and only where the
             lengths are known, since XLA compiles anew for each. `"always"`, `"never"`.
@@ -101,7 +109,8 @@ def attend(
         in float32 or wider, before `keep`; `None` without `return_weights`.
 
     Raises:
-        ValueError: If `compile` is none of the three words, or if shapes do not fit.
+        ValueError: If `plan` or `compile` is none of its words, if shapes do not fit,
+            or for `plan="bands"` where no band can be made.
 
     Example:
         >>> score = kattn.scores.ScaledDot()
@@ -112,6 +121,8 @@ def attend(
     """
     if compile not in _COMPILE:
         raise unknown("compile policy", compile, _COMPILE)
+    if plan not in _PLANS:
+        raise unknown("plan", plan, _PLANS)
     region, normalizer = region or Global(), normalizer or Softmax()
     same = key is value
     query, value = _tensor(query), _tensor(value)
@@ -126,13 +137,23 @@ def attend(
     band = None
     given = keep is not None and not callable(keep)
     made_whole = return_weights or drawn or given or score.by_place
-    if isinstance(normalizer, Value) and not made_whole:
-        band = _band(region, start, attention_mask, asked, key)
+    if isinstance(normalizer, Value) and not made_whole and plan in ("auto", "bands"):
+        saving = plan == "auto"
+        band = _band(region, start, attention_mask, asked, key, saving)
+    if plan == "bands" and band is None:
+        raise ValueError(
+            "A band is made of a window of keys that follows the queries from position "
+            "0, with a normalizer that is a plain value and a score by vectors. "
+            "Expected: such parts, no attention_mask, no array as keep and "
+            f"return_weights=False; or plan='auto'. Received: region={region!r}, "
+            f"return_weights={return_weights}"
+        )
+    fit = {"whole": True, "blocks": False}.get(plan)
     if not made_whole and keep is None and attention_mask is None:
         if _fuses(score, region, normalizer, band, asked, key):
             asked = asked / normalizer.temperature
             if band is None:
-                context = fused.read(asked, key, value, key_mask)
+                context = fused.read(asked, key, value, key_mask, few=fit)
             else:
                 asked = band.of_queries(asked)
                 key, value = band.of_keys(key), band.of_keys(value)
@@ -148,7 +169,7 @@ def attend(
         key, value = band.of_keys(key), band.of_keys(value)
     if callable(keep):
         keep = keep((*ops.shape(asked)[:-1], ops.shape(key)[-2]))
-    steps = (score.pairwise, normalizer, region.renormalize)
+    steps = (fit, score.pairwise, normalizer, region.renormalize)
     core = functools.partial(_three_steps, *steps)
     if _compiles(compile, score, normalizer, asked, key):
         core = _compiled(*steps)
@@ -196,17 +217,20 @@ def _fuses(score, region, normalizer, band, query, key):
     )
 
 
-def _band(region, start, attention_mask, query, key):
-    """The band that a window makes of all pairs; `None` where that saves nothing."""
+def _band(region, start, attention_mask, query, key, saving=True):
+    """The band that a window makes of all pairs; `None` where there is none.
+
+    With `saving` also where it saves nothing.
+    """
     if region.window is None or attention_mask is not None:
         return None
     if not isinstance(start, int) or start != 0:
         return None
     lengths = query.shape[-2], key.shape[-2]
     band = Band(region.window, ops.shape(query)[-2], ops.shape(key)[-2])
-    if None in lengths or band.count * band.size * band.reach < math.prod(lengths):
+    if not saving or None in lengths:
         return band
-    return None
+    return band if band.count * band.size * band.reach < math.prod(lengths) else None
 
 
 def _view(region, band, start, query, key, query_mask, key_mask, attention_mask):
@@ -229,6 +253,7 @@ def _view(region, band, start, query, key, query_mask, key_mask, attention_mask)
 
 
 def _three_steps(
+    fit,
     pairwise,
     normalizer,
     renormalize,
@@ -241,7 +266,8 @@ def _three_steps(
     drawn,
     keep,
 ):
-    energies = pairwise(wide(query), wide(key), *parameters)  # (..., Tq, Tk)
+    with blocks.decided(fit):
+        energies = pairwise(wide(query), wide(key), *parameters)  # (..., Tq, Tk)
     weights = normalizer(energies, visible, *drawn)  # (..., Tq, Tk)
     if closeness is not None:
         weights = weights * ops.cast(closeness, weights.dtype)

@@ -5,11 +5,30 @@ and a distance do, needs D numbers for each pair. They are made for a few querie
 time, summed, and made again in the backward pass.
 """
 
+import contextlib
+import contextvars
+
 import keras
 from keras import ops
 
+_DECIDED = contextvars.ContextVar("kattn_blocks", default=None)
+
 #: So many numbers a block has: 4 MiB, which stay in a core's cache.
 SIZE = 2**20
+
+
+@contextlib.contextmanager
+def decided(fit):
+    """Within this context all pairs fit, or do not, whatever their size.
+
+    Args:
+        fit: Whether they do; `None` where size decides.
+    """
+    token = _DECIDED.set(fit)
+    try:
+        yield
+    finally:
+        _DECIDED.reset(token)
 
 
 def fits(query, key):
@@ -22,6 +41,8 @@ def fits(query, key):
     Returns:
         A boolean; or a scalar tensor, where a length is not known before running.
     """
+    if _DECIDED.get() is not None:
+        return _DECIDED.get()
     *_, queries, _ = ops.shape(query)
     *_, keys, width = ops.shape(key)
     return queries * keys * width <= SIZE

@@ -22,7 +22,7 @@ WHOLE = 2**26
 _NEAR = 40.0
 
 
-def read(query, key, value, key_mask=None, pattern=None):
+def read(query, key, value, key_mask=None, pattern=None, few=None):
     """`softmax(query . key) @ value`, over the keys that may be seen.
 
     Args:
@@ -32,6 +32,8 @@ def read(query, key, value, key_mask=None, pattern=None):
         key_mask: Boolean `(..., Tk)`, or `None`.
         pattern: Boolean array `(Tq, Tk)`, which keys each query of any text may see; or
             `None`. With a pattern, pairs are always made at once.
+        few: Whether they are made at once without one; `None` where their number
+            decides.
 
     Returns:
         The context `(..., Tq, Dv)` in the value's dtype, zeros where a query sees no
@@ -49,7 +51,9 @@ def read(query, key, value, key_mask=None, pattern=None):
     if key_mask is not None:
         live = flat(ops.cast(ops.expand_dims(key_mask, -1), key.dtype), keys, 1)
     inputs = query, key, flat(value, keys, value_width), live
-    few = pattern is not None or ops.shape(query)[0] * queries * keys <= WHOLE
+    if few is None:
+        few = ops.shape(query)[0] * queries * keys <= WHOLE
+    few = pattern is not None or few
     if keras.backend.backend() == "torch":
         context = _by_kernel(*inputs, pattern)  # (N, Tq, Dv); twice as fast there
     elif isinstance(few, bool) or in_xla():

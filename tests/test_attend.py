@@ -10,7 +10,8 @@ from keras import ops
 import kattn
 from kattn import layers, pairwise, regions, scores
 from kattn.normalizers import Hard, Softmax, Sparsemax
-from tests.graphs import training_step
+from tests.gradients import gradients
+from tests.graphs import largest, training_step
 
 attend = sys.modules["kattn.attend"]  # `kattn.attend` is the function
 NAMES = ("dot", "scaled_dot", "cosine", "bilinear", "concat", "additive", "location")
@@ -150,7 +151,7 @@ def test_layers_with_equal_parts_share_one_trace():
             *arrays, score=made("additive"), normalizer=Softmax(), compile="always"
         )
     assert attend._compiled.cache_info().currsize == 1
-    core = attend._compiled(pairwise.tanh_sums, Softmax(), False)
+    core = attend._compiled(None, pairwise.tanh_sums, Softmax(), False)
     assert core.experimental_get_tracing_count() == 1
     function(*arrays, score=made("additive"), compile="always", **MASKS)
     assert core.experimental_get_tracing_count() == 2
@@ -325,3 +326,69 @@ def test_a_whole_step_goes_through_xla_at_lengths_it_did_not_know(score, region)
         training_step(layer, None, jit_compile=jit)(text) for jit in (False, True)
     )
     np.testing.assert_allclose(plain, compiled, atol=1e-5)
+
+
+@pytest.mark.parametrize("score", ["scaled_dot", "additive", "proximity", "concat"])
+def test_no_plan_answers_differently_from_another(score):
+    rng = np.random.default_rng(0)
+    text = rng.normal(size=(2, 70, 6)).astype("float32")
+    mask = np.arange(70) < np.array([70, 41])[:, None]
+    parts = {"region": regions.Local(3, 5), "score": scores.get(score)}
+    parts["score"].build(text.shape, text.shape)
+
+    def run(plan):
+        def loss(text):
+            context, _ = kattn.attend(
+                *(text,) * 3,
+                **parts,
+                query_mask=mask,
+                key_mask=mask,
+                plan=plan,
+                return_weights=False,
+            )
+            return ops.sum(ops.sin(context)), context
+
+        (_, context), (slope,) = gradients(loss, [text])
+        return context, slope
+
+    expected = run("whole")
+    for plan in ("auto", "blocks", "bands"):
+        for got, wanted in zip(run(plan), expected, strict=True):
+            np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="graphs are TensorFlow's"
+)
+@pytest.mark.parametrize("score", ["scaled_dot", "additive"])
+def test_a_plan_that_is_asked_for_is_taken(score):
+    score = scores.get(score)
+    score.build((None, None, 8), (None, None, 8))
+    sizes = {
+        plan: largest(
+            training_step(
+                lambda x, _, plan=plan: kattn.attend(
+                    *(x,) * 3,
+                    score=score,
+                    region=regions.Local(4, 4) if plan == "bands" else None,
+                    plan=plan,
+                    return_weights=False,
+                    compile="never",
+                )[0],
+                160,
+            )
+        )
+        for plan in ("whole", "blocks", "bands")
+    }
+    width = 8 if isinstance(score, scores.Additive) else 1
+    assert sizes["whole"] >= 160 * 160 * width
+    assert sizes["bands"] <= 160 * 48 * width
+
+
+def test_a_plan_that_cannot_be_is_refused():
+    score = scores.ScaledDot()
+    text = np.ones((1, 3, 4), "float32")
+    with pytest.raises(ValueError, match="Did you mean 'bands'"):
+        kattn.attend(text, text, text, score=score, plan="band")
+    with pytest.raises(ValueError, match="Received: region="):
+        kattn.attend(text, text, text, score=score, plan="bands")

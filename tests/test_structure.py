@@ -47,7 +47,7 @@ ARROWS = {
     "normalizers": BASE | {"pairwise", "normalizers"},
     "shapes": set(),
     "fused": {"devices", "pairwise"},
-    "attend": STEPS | {"bands", "devices", "fused", "shapes"},
+    "attend": STEPS | {"bands", "blocks", "devices", "fused", "shapes"},
     "layers": CORE | {"windows"},
     "losses": STEPS,
     "text": BASE | {"text"},
