@@ -71,6 +71,12 @@ def check_gradients(precise):
 
 
 @pytest.fixture(scope="session")
+def graphs():
+    """`tests/graphs.py`: what stands in TensorFlow's graphs."""
+    return _module("graphs")
+
+
+@pytest.fixture(scope="session")
 def oracles():
     """`tests/oracles.py`: the formulas of the papers in NumPy."""
     return _module("oracles")

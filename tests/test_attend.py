@@ -10,8 +10,6 @@ from keras import ops
 import kattn
 from kattn import layers, pairwise, regions, scores
 from kattn.normalizers import Hard, Softmax, Sparsemax
-from tests.gradients import gradients
-from tests.graphs import largest, training_step
 
 attend = sys.modules["kattn.attend"]  # `kattn.attend` is the function
 NAMES = ("dot", "scaled_dot", "cosine", "bilinear", "concat", "additive", "location")
@@ -317,19 +315,22 @@ def test_an_unknown_compile_policy():
 )
 @pytest.mark.parametrize("score", ["scaled_dot", "additive", "proximity"])
 @pytest.mark.parametrize("region", [regions.Global(), regions.Local(2, 2)])
-def test_a_whole_step_goes_through_xla_at_lengths_it_did_not_know(score, region):
+def test_a_whole_step_goes_through_xla_at_lengths_it_did_not_know(
+    score, region, graphs
+):
     layer = layers.Attention(score, region=region)
     layer.build((None, None, 8), (None, None, 8))
     text = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(1, 40, 8)))
     text = ops.cast(text, "float32")
     plain, compiled = (
-        training_step(layer, None, jit_compile=jit)(text) for jit in (False, True)
+        graphs.training_step(layer, None, jit_compile=jit)(text)
+        for jit in (False, True)
     )
     np.testing.assert_allclose(plain, compiled, atol=1e-5)
 
 
 @pytest.mark.parametrize("score", ["scaled_dot", "additive", "proximity", "concat"])
-def test_no_plan_answers_differently_from_another(score):
+def test_no_plan_answers_differently_from_another(score, gradients):
     rng = np.random.default_rng(0)
     text = rng.normal(size=(2, 70, 6)).astype("float32")
     mask = np.arange(70) < np.array([70, 41])[:, None]
@@ -361,12 +362,12 @@ def test_no_plan_answers_differently_from_another(score):
     keras.backend.backend() != "tensorflow", reason="graphs are TensorFlow's"
 )
 @pytest.mark.parametrize("score", ["scaled_dot", "additive"])
-def test_a_plan_that_is_asked_for_is_taken(score):
+def test_a_plan_that_is_asked_for_is_taken(score, graphs):
     score = scores.get(score)
     score.build((None, None, 8), (None, None, 8))
     sizes = {
-        plan: largest(
-            training_step(
+        plan: graphs.largest(
+            graphs.training_step(
                 lambda x, _, plan=plan: kattn.attend(
                     *(x,) * 3,
                     score=score,

@@ -8,7 +8,6 @@ from keras import ops
 import kattn
 from kattn import layers, regions, scores
 from kattn.bands import Band
-from tests.graphs import largest, training_step
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 NAMES = ("scaled_dot", "cosine", "bilinear", "concat", "additive", "proximity")
@@ -137,11 +136,11 @@ def test_dropout_drops_in_a_band_what_it_should():
 
 @pytest.mark.skipif(not TENSORFLOW, reason="graphs are TensorFlow's")
 @pytest.mark.parametrize("known", [True, False])
-def test_no_tensor_of_the_graph_holds_all_pairs(known):
+def test_no_tensor_of_the_graph_holds_all_pairs(known, graphs):
     layer = layers.MultiHeadAttention(2, 4, region=regions.Local(8, 8))
     layer.build((None, None, 8), (None, None, 8))
-    step = training_step(layer, 2048 if known else None)
-    assert largest(step) <= 2 * 2048 * 48  # two heads, T / 32 blocks of 32 by 48
+    step = graphs.training_step(layer, 2048 if known else None)
+    assert graphs.largest(step) <= 2 * 2048 * 48  # two heads, T / 32 blocks of 32 by 48
     assert np.isfinite(step(ops.ones((1, 2048, 8)))).all()
 
 

@@ -6,7 +6,6 @@ import pytest
 from keras import ops
 
 from kattn import blocks, pairwise
-from tests.gradients import gradients
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -55,7 +54,7 @@ def test_blocks_compare_as_the_formula_does(size, scale):
     # Vectors 1e-6 apart have their distance to a twentieth in float32.
     [(0.0, 2e-5), (1e-6, 2e-4), (1e-3, 2e-5)],
 )
-def test_near_vectors_keep_their_distance_and_its_slope(distance, rounding):
+def test_near_vectors_keep_their_distance_and_its_slope(distance, rounding, gradients):
     rng = np.random.default_rng(0)
     query = rng.normal(size=(1, 3, 50)).astype("float32")
     key = (query + distance * rng.normal(size=query.shape)).astype("float32")

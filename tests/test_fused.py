@@ -6,7 +6,6 @@ import pytest
 from keras import ops
 
 from kattn import attend, fused, layers, normalizers, scores
-from tests.graphs import largest, training_step
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -130,11 +129,11 @@ def test_it_is_what_attend_gives_without_weights(size):
 
 @pytest.mark.skipif(not TENSORFLOW, reason="graphs are TensorFlow's")
 @pytest.mark.parametrize("known", [True, False])
-def test_nothing_in_the_graph_holds_all_pairs(monkeypatch, known):
+def test_nothing_in_the_graph_holds_all_pairs(monkeypatch, known, graphs):
     monkeypatch.setattr(fused, "WHOLE", 2**18)
     monkeypatch.setattr(fused, "SIZE", 2**18)
     layer = layers.MultiHeadAttention(2, 4)
     layer.build((None, None, 8), (None, None, 8))
-    step = training_step(layer, 2048 if known else None)
-    assert largest(step) <= 2**18  # all pairs of two heads are 32 times that
+    step = graphs.training_step(layer, 2048 if known else None)
+    assert graphs.largest(step) <= 2**18  # all pairs of two heads are 32 times that
     assert np.isfinite(step(ops.ones((1, 2048, 8)))).all()

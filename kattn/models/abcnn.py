@@ -10,6 +10,7 @@ from keras import ops
 
 from kattn import scores
 from kattn.models.best_matches import BestMatches
+from kattn.models.equal_lengths import AsLong, EqualLengths
 from kattn.models.own_words import OwnWords
 from kattn.models.pair_convolution import PairConvolution
 from kattn.models.pair_dropout import PairDropout
@@ -57,69 +58,6 @@ class Similarities(keras.layers.Layer):
         """What `call` returns."""
         batch = None if vectors.shape[0] is None else vectors.shape[0] // 2
         return keras.KerasTensor((batch, 2), dtype=self.compute_dtype)
-
-
-@keras.saving.register_keras_serializable(package="kattn")
-class EqualLengths(keras.layers.Layer):
-    """Two texts' ids, or their masks, with zeros after the shorter.
-
-    Args:
-        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
-
-    Call arguments:
-        premise: Tensor `(B, Tp)`.
-        hypothesis: Tensor `(B, Th)`.
-
-    Returns:
-        Both, `(B, max(Tp, Th))`.
-    """
-
-    def call(self, premise, hypothesis):
-        """Pad; see the class."""
-        lengths = ops.shape(premise)[1], ops.shape(hypothesis)[1]
-        return tuple(
-            _extended(x, ops.maximum(other - own, 0))
-            for x, own, other in zip(
-                (premise, hypothesis), lengths, lengths[::-1], strict=True
-            )
-        )
-
-    def compute_mask(self, premise, previous_mask):
-        """None: masks are inputs of their own."""
-        return None
-
-    def compute_output_spec(self, premise, hypothesis):
-        """What `call` returns."""
-        lengths = premise.shape[1], hypothesis.shape[1]
-        length = None if None in lengths else max(lengths)
-        return tuple(
-            keras.KerasTensor((x.shape[0], length), dtype=x.dtype)
-            for x in (premise, hypothesis)
-        )
-
-
-@keras.saving.register_keras_serializable(package="kattn")
-class AsLong(keras.layers.Layer):
-    """What was padded, without the padding.
-
-    Args:
-        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
-
-    Call arguments:
-        padded: Tensor `(B, T')`.
-        ids: Tensor `(B, T)`, of what there was.
-
-    Returns:
-        `(B, T)`.
-    """
-
-    def call(self, padded, ids):
-        """Cut; see the class."""
-        return padded[:, : ops.shape(ids)[1]]
-
-    def compute_output_spec(self, padded, ids):
-        """What `call` returns."""
-        return keras.KerasTensor(ids.shape, dtype=padded.dtype)
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -344,12 +282,6 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
         }
-
-
-def _extended(x, count):
-    """`(B, T)` with so many columns of zeros more."""
-    zeros = ops.zeros((ops.shape(x)[0], count), x.dtype)
-    return ops.concatenate([x, zeros], axis=1)
 
 
 @keras.saving.register_keras_serializable(package="kattn")
