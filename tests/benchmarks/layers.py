@@ -1,5 +1,6 @@
 """Cases of single layers: one step of training, or one pass, on the same numbers."""
 
+import dataclasses
 import functools
 
 import keras
@@ -192,28 +193,25 @@ def flex_window(arrays, window):
     return torch_forward(run, arrays)
 
 
-def window(length, batch=2, width=64, half=64, checked=True):
+def window(length, batch=2, width=64, half=64, checked=True, alone=False):
     arrays = draw(*[(batch, length, width)] * 3)
-    ours = functools.partial(kattn_window, window=half)
+    attended = functools.partial(kattn_window, window=half)
+    ours = {"kattn": lambda: keras_step(attended, arrays)}
+    peers = {
+        "dense": lambda: keras_step(windowed(dense_window, half, length), arrays),
+        "torch": lambda: torch_step(windowed(torch_window, half, length), arrays),
+    }
     return [
         Case(
             f"window of {2 * half + 1}, training, B {batch}, T {length}, D {width}",
-            {
-                "kattn": lambda: keras_step(ours, arrays),
-                "dense": lambda: keras_step(
-                    windowed(dense_window, half, length), arrays
-                ),
-                "torch": lambda: torch_step(
-                    windowed(torch_window, half, length), arrays
-                ),
-            },
+            ours if alone else ours | peers,
             exact(windowed(dense_window, half, length), arrays) if checked else None,
-            {"dense": 9.0},
+            {} if alone else {"dense": 9.0},
         ),
         Case(
             f"window of {2 * half + 1}, forward, B {batch}, T {length}, D {width}",
             {
-                "kattn": lambda: keras_forward(ours, arrays),
+                "kattn": lambda: keras_forward(attended, arrays),
                 "flex": lambda: flex_window(arrays, half),
             },
             lambda: keras_forward(
@@ -396,24 +394,32 @@ def normalizer(name, goal):
     )
 
 
-def growing():
-    """By name, cases of longer and longer texts, of kattn and of what it is beside."""
-    lengths = (256, 512, 1024)
-    return {
-        "additive": {n: additive(2, n, checked=False) for n in lengths},
-        "window": {n: window(n, 1, checked=False)[0] for n in (1024, 2048, 4096, 8192)},
-    }
+def growing(kind, length):
+    """A case of a text of that length, to grow: its kind is one of `LENGTHS`."""
+    if kind == "additive":
+        return additive(2, length, checked=False)
+    # All pairs of the longest texts are more than many machines hold.
+    return window(length, 1, checked=False, alone=length > 8192)[0]
+
+
+#: By kind, the lengths that are measured.
+LENGTHS = {
+    "additive": (256, 512, 1024),
+    "window": (1024, 2048, 4096, 8192, 16384, 32768, 65536),
+}
 
 
 def named(name):
-    """The case of that name."""
+    """The case of that name, or of `kind:length` one that grows."""
+    kind, _, length = name.partition(":")
+    if kind in LENGTHS:
+        return dataclasses.replace(growing(kind, int(length)), name=name)
     # One after the other: what others draw would count as this one's memory.
     for quick in (False, True):
         for case in cases(quick):
             if case.name == name:
                 return case
-    every = (case for kind in growing().values() for case in kind.values())
-    return next(case for case in every if case.name == name)
+    raise ValueError(f"no case is called {name!r}")
 
 
 def cases(quick):

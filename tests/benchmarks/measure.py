@@ -107,7 +107,13 @@ class Process:
 
 def _answer(connection, make, arguments):
     there = make(*arguments)
-    while (question := connection.recv()) is not None:
+    while True:
+        try:
+            question = connection.recv()
+        except EOFError:  # who asked has ended
+            return
+        if question is None:
+            return
         method, given = question
         try:
             answer = getattr(there, method)(*given)

@@ -62,10 +62,9 @@ def measured(case, repeats, elsewhere):
 
 def named(name):
     """The case of that name."""
-    for case in itertools.chain(training.cases(), tokenizing.cases()):
-        if case.name == name:
-            return case
-    return layers.named(name)
+    models = itertools.chain(training.cases(), tokenizing.cases())
+    found = (case for case in models if case.name == name)
+    return next(found, None) or layers.named(name)
 
 
 def rate(result, row):
@@ -78,11 +77,11 @@ def rate(result, row):
 def grow(repeats, console, elsewhere):
     """Time and memory of the cases that grow, by kind, side and length."""
     found = {}
-    for kind, cases in layers.growing().items():
-        for length, case in cases.items():
+    for kind, lengths in layers.LENGTHS.items():
+        for length in lengths:
+            case = layers.named(f"{kind}:{length}")
             console.print(case.name, style="dim")
-            rows = measured(case, repeats, elsewhere)
-            for side, row in rows.items():
+            for side, row in measured(case, repeats, elsewhere).items():
                 row["memory_mb"] = measure.memory(__file__, case.name, side)
                 found.setdefault(kind, {}).setdefault(side, {})[length] = row
     return found
@@ -122,8 +121,8 @@ def draw(growth, path):
 
 def remember(case, side):
     """Do a side's step once, and print by how much the peak of memory rose."""
-    case = named(case)
     before = measure.peak()
+    case = layers.named(case)
     case.sides[side]()()
     print(json.dumps({"mb": measure.peak() - before}))
 
