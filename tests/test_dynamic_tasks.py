@@ -97,7 +97,7 @@ TASKS = {
 # Training through a loop is each backend's own; what is learned there is not.
 HERE = {
     "tensorflow": list(TASKS),
-    "jax": ["copy", "copy without going back"],
+    "jax": ["copy"],
     "torch": [],  # runs a decoder step by step: minutes a task
 }[keras.backend.backend()]
 
