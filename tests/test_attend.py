@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 import kattn
-from kattn import layers, pairwise, regions, scores
+from kattn import blocks, fused, layers, pairwise, regions, scores
 from kattn.normalizers import Hard, Softmax, Sparsemax
 
 attend = sys.modules["kattn.attend"]  # `kattn.attend` is the function
@@ -362,7 +362,9 @@ def test_no_plan_answers_differently_from_another(score, gradients):
     keras.backend.backend() != "tensorflow", reason="graphs are TensorFlow's"
 )
 @pytest.mark.parametrize("score", ["scaled_dot", "additive"])
-def test_a_plan_that_is_asked_for_is_taken(score, graphs):
+def test_a_plan_that_is_asked_for_is_taken(score, graphs, monkeypatch):
+    for part in (blocks, fused):
+        monkeypatch.setattr(part, "SIZE", 2**12)
     score = scores.get(score)
     score.build((None, None, 8), (None, None, 8))
     sizes = {
@@ -383,6 +385,7 @@ def test_a_plan_that_is_asked_for_is_taken(score, graphs):
     }
     width = 8 if isinstance(score, scores.Additive) else 1
     assert sizes["whole"] >= 160 * 160 * width
+    assert sizes["blocks"] < 160 * 160 * width
     assert sizes["bands"] <= 160 * 48 * width
 
 

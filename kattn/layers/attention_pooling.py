@@ -164,6 +164,22 @@ class AttentionPooling(keras.layers.Layer):
         self._check(inputs, query)
         mask = merged(inputs, mask)  # (B, T)
         value = cleared(inputs, mask)  # (B, T, D)
+        context, weights = self.read(self.hidden(value), value, mask, query, training)
+        return (context, weights) if return_attention_scores else context
+
+    def read(self, hidden, value, mask=None, query=None, training=None):
+        """Pool positions whose hidden representation is made already.
+
+        Args:
+            hidden: Tensor `(B, T, units)`.
+            value: Tensor `(B, T, D)`, zeros where it is masked.
+            mask: Boolean `(B, T)`; this and the others as for a call.
+            query: Tensor `(B, Dq)`, or `None` for the learned one.
+            training: Whether this is training.
+
+        Returns:
+            The pooled text and the weights, as a call gives them.
+        """
         if query is None:
             query = ops.cast(self.query, self.compute_dtype)
             query = ops.expand_dims(query, 0)  # (1, r, units), the same for all texts
@@ -172,7 +188,7 @@ class AttentionPooling(keras.layers.Layer):
         batch, length, _ = ops.shape(value)
         context, weights = attend(
             query,
-            self.hidden(value),  # (B, T, units)
+            hidden,
             value,
             score=self.score,
             normalizer=self.normalizer,
@@ -184,9 +200,7 @@ class AttentionPooling(keras.layers.Layer):
             self.add_loss(self.penalty * _overlap(weights, mask))
         if self.hops is None:
             context, weights = context[:, 0], weights[:, 0]
-        if return_attention_scores:
-            return context, ops.cast(weights, self.compute_dtype)
-        return context
+        return context, ops.cast(weights, self.compute_dtype)
 
     def hidden(self, value):
         """The hidden representation of positions, `(..., D)` to `(..., units)`."""

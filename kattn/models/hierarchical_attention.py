@@ -81,13 +81,13 @@ class AttentiveEncoder(keras.layers.Layer):
         return (vector, weights) if return_attention_scores else vector
 
     def _packed(self, inputs, mask, training):
-        """The same without steps over padding, and without reading it."""
+        """The same without steps over padding, and without projecting it."""
         layers = self.recurrent.forward_layer, self.recurrent.backward_layer
         live = packed.Live.of(mask)
         cells = (layer.cell for layer in layers)
         states = packed_gru.read(live.packed(inputs), live, *cells)  # (M, 2 * units)
-        vector, weights = packed.pooled(states, live, self.pooling, training)
-        return vector, ops.cast(weights, self.compute_dtype)
+        hidden = live.padded(self.pooling.hidden(states))  # (B, T, attention_units)
+        return self.pooling.read(hidden, live.padded(states), mask, training=training)
 
     def compute_mask(self, inputs, previous_mask):
         """None: the positions are gone."""

@@ -6,8 +6,6 @@ what all of them have at a step lies side by side: M positions in place of N tex
 
 import dataclasses
 
-from keras import ops
-
 from kattn.text.libraries import tensorflow
 
 
@@ -56,32 +54,3 @@ class Live:
         shape = tf.concat([tf.shape(self.mask), tf.shape(x)[1:]], axis=0)
         padded = tf.scatter_nd(self.places, x, shape)
         return tf.ensure_shape(padded, (*self.mask.shape, *x.shape[1:]))
-
-    def summed(self, x):
-        """`(M, D)` summed over each text's positions: `(N, D)`."""
-        tf = tensorflow()
-        shape = tf.shape(self.mask)[0], x.shape[1]
-        summed = tf.scatter_nd(self.places[:, :1], x, shape)
-        return tf.ensure_shape(summed, (self.mask.shape[0], x.shape[1]))
-
-
-def pooled(states, live, pooling, training=None):
-    """What attention pooling reads from packed states, and its weights.
-
-    Args:
-        states: Tensor `(M, D)`.
-        live: The `Live` whose positions they are of.
-        pooling: A built `kattn.layers.AttentionPooling` with one learned query.
-        training: Whether this is training, for a normalizer with chance in it.
-
-    Returns:
-        `(N, D)`, and the weights `(N, T)` in float32 or wider.
-    """
-    query = ops.cast(pooling.query, pooling.compute_dtype)  # (1, units)
-    energies = pooling.score(query, pooling.hidden(states))  # (1, M)
-    energies = ops.expand_dims(live.padded(energies[0]), 1)  # (N, 1, T)
-    drawn = pooling.normalizer.draw(ops.shape(energies), training)
-    visible = ops.expand_dims(live.mask, 1)
-    weights = pooling.normalizer(energies, visible, *drawn)[:, 0]  # (N, T)
-    shares = ops.cast(live.packed(weights), states.dtype)  # (M,)
-    return live.summed(ops.expand_dims(shares, -1) * states), weights

@@ -128,7 +128,9 @@ def test_pooling_reads_live_states_as_padded_ones(normalizer, dtype):
 
     def of_live(states):
         live = packed.Live.of(mask)
-        return packed.pooled(live.packed(states), live, pooling, training=False)
+        states = live.packed(states)
+        hidden = live.padded(pooling.hidden(states))
+        return pooling.read(hidden, live.padded(states), mask, training=False)
 
     def run(function):
         with tf.GradientTape() as tape:
