@@ -24,6 +24,18 @@ class Value:
         return cls(**config)
 
 
+def like(part):
+    """Another part of the same configuration, with weights of its own if it has any.
+
+    Not by way of a serialised one: while a file is loaded Keras notes what it
+    serialises by its address, and may take another part that comes to stand there for
+    this one.
+    """
+    if isinstance(part, Value):
+        return part
+    return type(part).from_config(part.get_config())
+
+
 def resolve(kind: str, identifier, base: type, named: dict[str, type]):
     """Turn what a user may type for a part into the part.
 

@@ -19,6 +19,7 @@ from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import PairPreprocessor, pair_inputs
 from kattn.models.presets import Presets
 from kattn.models.text_pair_classifier import TextPairClassifier
+from kattn.parts import like
 from kattn.text import WordTokenizer
 
 
@@ -147,7 +148,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         **kwargs,
     ):
         # === Layers ===
-        match = scores.serialize(scores.get(match))
+        match = scores.get(match)
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
@@ -158,7 +159,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
                 filters,
                 kernel_size,
                 variant,
-                match,
+                like(match),
                 feature_map,
                 max_length,
                 dtype=dtype,
@@ -272,7 +273,7 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             "num_layers": self.num_layers,
             "filters": self.filters,
             "kernel_size": self.kernel_size,
-            "match": self.match,
+            "match": scores.serialize(self.match),
             "feature_map": self.feature_map,
             "max_length": self.max_length,
             "join_vectors": self.join_vectors,

@@ -10,7 +10,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from kattn import normalizers, regions, scores
+from kattn import normalizers, parts, regions, scores
 from kattn.layers import AttentionPooling
 from kattn.models.attention_block import AttentionBlock, Rotary, WatchedBlock
 from kattn.models.pooling import LivePooling
@@ -91,18 +91,13 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
         score = scores.get(score)
+        region, normalizer = regions.get(region), normalizers.get(normalizer)
         if positions == "rotary" and not isinstance(score, scores.ScaledDot):
             raise ValueError(
                 "Rotary positions turn what a scaled dot product compares. Expected: "
                 'score="scaled_dot", or other positions. Received: '
                 f"score={score.name!r}"
             )
-        # Configs, so that no two blocks share the weights of a part.
-        parts = {
-            "score": scores.serialize(Rotary() if positions == "rotary" else score),
-            "region": regions.serialize(regions.get(region)),
-            "normalizer": normalizers.serialize(normalizers.get(normalizer)),
-        }
         # === Layers ===
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
@@ -123,10 +118,13 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
             AttentionBlock(
                 num_heads,
                 feed_forward_dim,
+                # No two blocks share the weights of a part.
+                score=Rotary() if positions == "rotary" else parts.like(score),
+                region=parts.like(region),
+                normalizer=parts.like(normalizer),
                 dropout=dropout,
                 dtype=dtype,
                 name=f"block_{i}",
-                **parts,
             )
             for i in range(num_layers)
         ]
@@ -153,9 +151,9 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
         self.feed_forward_dim = feed_forward_dim
         self.positions = positions
         self.max_length = max_length
-        self.score = scores.serialize(score)
-        self.region = parts["region"]
-        self.normalizer = parts["normalizer"]
+        self.score = score
+        self.region = region
+        self.normalizer = normalizer
         self.dropout = dropout
 
     def _read(self, inputs, attention=False):
@@ -217,9 +215,9 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
             "feed_forward_dim": self.feed_forward_dim,
             "positions": self.positions,
             "max_length": self.max_length,
-            "score": self.score,
-            "region": self.region,
-            "normalizer": self.normalizer,
+            "score": scores.serialize(self.score),
+            "region": regions.serialize(self.region),
+            "normalizer": normalizers.serialize(self.normalizer),
             "pooling": self.pooling,
             "dropout": self.dropout,
         }

@@ -12,6 +12,7 @@ from kattn.layers import (
     MatchMatrix,
 )
 from kattn.names import unknown
+from kattn.parts import like
 from kattn.windows import shifted
 
 VARIANTS = ("bcnn", "abcnn1", "abcnn2", "abcnn3")
@@ -147,7 +148,7 @@ class PairConvolution(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.variant = variant
-        self.match = scores.serialize(scores.get(match))
+        self.match = scores.get(match)
         self.feature_map = feature_map
         self.max_length = max_length
         self.before = variant in ("abcnn1", "abcnn3")
@@ -156,16 +157,17 @@ class PairConvolution(keras.layers.Layer):
     def build(self, texts_shape):
         """Build the parts that the variant has."""
         width, policy = texts_shape[-1], self.dtype_policy
-        match = self.match  # a config: each matrix has weights of its own
         if self.before and self.feature_map == "places":
-            self.input_match = MatchMatrix(match, dtype=policy, name="input_match")
+            self.input_match = MatchMatrix(
+                like(self.match), dtype=policy, name="input_match"
+            )
             self.input_match.build(texts_shape, texts_shape)
             self.input_map = AttentionFeatureMap(
                 width, length=self.max_length, dtype=policy, name="input_map"
             )
             self.input_map.build((None, None, None))
         elif self.before:
-            self.input_map = Attention(match, dtype=policy, name="input_map")
+            self.input_map = Attention(like(self.match), dtype=policy, name="input_map")
             self.input_map.build(texts_shape, texts_shape)
         self.convolution = WideConvolution(
             self.filters, self.kernel_size, dtype=policy, name="convolution"
@@ -173,7 +175,9 @@ class PairConvolution(keras.layers.Layer):
         self.convolution.build((None, None, width * (2 if self.before else 1)))
         if self.after:
             columns = (None, None, self.filters)
-            self.output_match = MatchMatrix(match, dtype=policy, name="output_match")
+            self.output_match = MatchMatrix(
+                like(self.match), dtype=policy, name="output_match"
+            )
             self.output_match.build(columns, columns)
         # Without attention each column of a window has an equal share.
         self.window_pooling = AttentiveWindowPooling(
@@ -253,7 +257,7 @@ class PairConvolution(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "variant": self.variant,
-            "match": self.match,
+            "match": scores.serialize(self.match),
             "feature_map": self.feature_map,
             "max_length": self.max_length,
         }
