@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
         "--from-preset", metavar="PRESET", help="trained weights to start"
     )
     model.add_argument("--vectors", metavar="FILE", help="word vectors, GloVe format")
+    model.add_argument(
+        "--pretrain", choices=["word2vec"], help="learn word vectors from the corpus"
+    )
     model.add_argument("--embedding-dim", type=int, metavar="N")
     model.add_argument(
         "--freeze-embedding", action="store_true", help="do not train word vectors"
@@ -105,6 +108,9 @@ def parser() -> argparse.ArgumentParser:
     )
     training.add_argument("--class-weight", choices=["balanced"])
     training.add_argument("--seed", type=int, metavar="N")
+    training.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="train with each, keep one"
+    )
     training.add_argument("--mixed-precision", action="store_true", help="bfloat16")
     training.add_argument("--backend", choices=["tensorflow", "jax", "torch"])
 

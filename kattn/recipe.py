@@ -31,6 +31,8 @@ class Recipe:
         limit: At most so many texts of each split, for a quick try.
         from_preset: Preset whose trained weights the run starts from.
         vectors: File of word vectors in the GloVe text format.
+        pretrain: `"word2vec"` learns the word vectors, in place of `vectors`, from the
+            training texts and the texts without labels that the corpus brings along.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
         freeze_embedding: Whether word vectors stay as they start.
@@ -77,6 +79,8 @@ class Recipe:
         class_weight: `"balanced"` makes all classes count the same.
         mixed_precision: Whether to compute in bfloat16.
         seed: Seed of weights, dropout and shuffling; splits have seeds of their own.
+        seeds: Train once with each of these in place of `seed`, and keep the run that
+            is best on validation.
     """
 
     model: str = "han"
@@ -91,6 +95,7 @@ class Recipe:
     limit: int | None = None
     from_preset: str | None = None
     vectors: str | None = None
+    pretrain: str | None = None
     vocabulary_size: int = 30_000
     min_count: int = 3
     freeze_embedding: bool = False
@@ -136,6 +141,7 @@ class Recipe:
     class_weight: str | None = None
     mixed_precision: bool = False
     seed: int = 0
+    seeds: list[int] | None = None
 
     def __post_init__(self):
         hints = typing.get_type_hints(Recipe)
@@ -162,6 +168,18 @@ class Recipe:
                 )
         if self.class_weight not in (None, "balanced"):
             raise unknown("class weight", self.class_weight, ["balanced"])
+        if self.pretrain not in (None, "word2vec"):
+            raise unknown("pretraining", self.pretrain, ["word2vec"])
+        if self.pretrain and (self.vectors or self.from_preset):
+            raise ValueError(
+                "Word vectors are learned, read or a preset's. Received: "
+                f"pretrain={self.pretrain!r}, vectors={self.vectors!r}, "
+                f"from_preset={self.from_preset!r}"
+            )
+        if self.seeds and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(
+                f"The recipe's 'seeds' are different. Received: {self.seeds}"
+            )
         for name in ("dropout", "output_dropout"):
             rate = getattr(self, name)
             if rate is not None and not rate < 1:
@@ -171,7 +189,8 @@ class Recipe:
 
 
 _LEAST = {
-    **{"dropout": 0.0, "output_dropout": 0.0, "learning_rate": 0.0, "seed": 0},
+    **{"dropout": 0.0, "output_dropout": 0.0, "learning_rate": 0.0},
+    **{"seed": 0, "seeds": 0},
     **{"num_layers": 0, "penalty": 0.0, "temperature": 0.0},
 }
 

@@ -18,13 +18,25 @@ import numpy as np
 from rich.console import Console
 from sklearn.utils.class_weight import compute_class_weight
 
-from kattn import datasets, explain, recipe, report, serving
+from kattn import (
+    baseline,
+    datasets,
+    explain,
+    recipe,
+    repeats,
+    report,
+    robustness,
+    serving,
+)
 from kattn.files import replacing
 from kattn.models.families import FAMILIES, family
 from kattn.progress import CHECKPOINT, Progress
 from kattn.recipe import Recipe
-from kattn.text import count_vocabulary, read_vectors
+from kattn.text import count_vocabulary, learn_vectors, read_vectors, write_vectors
 from kattn.version import __version__
+
+#: Where a run keeps the word vectors it has learned.
+VECTORS = "vectors.txt.gz"
 
 
 def run(arguments: dict) -> Path:
@@ -66,10 +78,16 @@ def run(arguments: dict) -> Path:
             raise FileNotFoundError(f"There is no run to resume in {str(folder)!r}.")
         if (folder / "metrics.json").is_file():
             raise ValueError(f"The run in {str(folder)!r} is finished.")
-        return train(Recipe(**recipe.read(folder / "recipe.toml")), folder, tensorboard)
+        chosen = Recipe(**recipe.read(folder / "recipe.toml"))
+        return _all(chosen, folder, tensorboard)
     recipe.check(arguments)
     chosen = complete({**(recipe.read(file) if file else {}), **arguments})
-    return train(chosen, _new_folder(chosen, output), tensorboard)
+    return _all(chosen, _new_folder(chosen, output), tensorboard)
+
+
+def _all(chosen, folder, tensorboard):
+    one = train_seeds if chosen.seeds else train
+    return one(chosen, folder, tensorboard)
 
 
 def complete(keys: dict) -> Recipe:
@@ -126,7 +144,7 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
             f"{corpus.name!r} has {has}."
         )
     report.show_corpus(corpus, console)
-    classifier = build(chosen, corpus, console)
+    classifier = build(_pretrained(chosen, corpus, folder, console), corpus, console)
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(chosen, folder / "recipe.toml")
 
@@ -191,14 +209,66 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
         "versions": _versions(),
     }
     # Last, for it says that the run is finished.
-    with replacing(folder / "metrics.json") as path:
-        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    _write_metrics(metrics, folder)
     (folder / CHECKPOINT).unlink()
     seconds = metrics["seconds"]["total"]
     console.print(f"Finished in {seconds:.0f} s. Written to {folder}:")
     for name in sorted(p.name for p in folder.iterdir()):
         console.print(f"  {name}")
     return folder
+
+
+def train_seeds(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
+    """Train with each seed of a recipe, and keep the run that is best on validation.
+
+    Args:
+        chosen: The recipe.
+        folder: The run's folder: it gets what `train` writes for the best run, and a
+            folder `seed_<n>` with all of each. `metrics.json` has the accuracies of
+            all seeds beside the best one's, what a plain model gets, and for single
+            texts how the best one does on texts that are not as those it learned from.
+        tensorboard: As for `train`.
+
+    Returns:
+        The folder.
+    """
+    console = Console(highlight=False)
+    corpus = _limited(_corpus(chosen), chosen.limit)
+    same = dataclasses.replace(_pretrained(chosen, corpus, folder, console), seeds=None)
+    build(same, corpus, Console(quiet=True))  # bad input leaves nothing
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(chosen, folder / "recipe.toml")
+    finished = {seed: folder / f"seed_{seed}" for seed in chosen.seeds}
+    for seed, run in finished.items():
+        if not (run / "metrics.json").is_file():
+            train(dataclasses.replace(same, seed=seed), run, tensorboard)
+    metrics = repeats.keep_best(folder, finished)
+    metrics["baseline"] = baseline.measure(corpus)
+    if not corpus.pairs:
+        kept = family(chosen.model).classifier.from_preset(folder / "preset")
+        metrics["robustness"] = robustness.measure(kept, corpus.test)
+    _write_metrics(metrics, folder)
+    report.show_seeds(metrics, console)
+    return folder
+
+
+def _pretrained(chosen, corpus, folder, console):
+    """The recipe that goes on with the word vectors learned, and kept in the folder."""
+    if chosen.pretrain is None:
+        return chosen
+    path = folder / VECTORS
+    if not path.is_file():
+        texts = corpus.train.texts
+        texts = list(itertools.chain(*texts) if corpus.pairs else texts)
+        words = count_vocabulary(texts, chosen.vocabulary_size, chosen.min_count)
+        if chosen.dataset in datasets.having_further():
+            texts += datasets.load_further(chosen.dataset, chosen.data_dir)
+        console.print(f"Learning word vectors from {len(texts):,} texts.")
+        width = chosen.embedding_dim or 100
+        vectors = learn_vectors(texts, words, width)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_vectors(path, words, vectors)
+    return dataclasses.replace(chosen, pretrain=None, vectors=str(path))
 
 
 def build(chosen: Recipe, corpus, console: Console):
@@ -362,6 +432,11 @@ def _write_saved_model(classifier, folder):
         raise RuntimeError(
             f"TensorFlow could not write the export: {done.stderr.strip()[-1000:]}"
         )
+
+
+def _write_metrics(metrics, folder):
+    with replacing(folder / "metrics.json") as path:
+        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_history(history, path):

@@ -61,6 +61,27 @@ def figures(labels, predicted, class_names) -> dict:
     }
 
 
+def show_seeds(metrics: dict, console: Console) -> None:
+    """Print what the seeds of a recipe gave, and what a plain model gets.
+
+    Args:
+        metrics: What is written to metrics.json.
+        console: Where to print.
+    """
+    table = Table(title="Accuracy, by seed", box=box.SIMPLE, title_justify="left")
+    for column in ("seed", "validation", "test"):
+        table.add_column(column, justify="right")
+    for seed, one in metrics["seeds"].items():
+        table.add_row(seed, *(f"{one[split]:.4f}" for split in ("validation", "test")))
+    console.print(table)
+    plain = metrics["baseline"]
+    console.print(
+        f"[bold]mean test accuracy {metrics['mean']:.4f}[/], standard deviation "
+        f"{metrics['standard_deviation']:.4f}; kept: seed {metrics['seed']}\n"
+        f"{plain['method']}: {plain['accuracy']:.4f}"
+    )
+
+
 def show_figures(test: dict, console: Console) -> None:
     """Print what `figures` gave: a line, a table of classes, the confusion matrix.
 

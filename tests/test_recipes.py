@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,6 +280,10 @@ def test_a_checkpoint_of_another_model_or_half_a_file_is_refused(finished, tmp_p
         ({"model": "apcnn", "kernel_sizes": [3, 0]}, "is at least 1"),
         ({"model": "abcnn"}, "reads pairs of texts, and the corpus .* single texts"),
         ({"dropout": 1.5}, "less than 1"),
+        ({"pretrain": "word2vex"}, "Did you mean 'word2vec'"),
+        ({"pretrain": "word2vec", "vectors": "x.txt"}, "are learned, read or a preset"),
+        ({"seeds": [1, 1]}, "'seeds' are different"),
+        ({"seeds": [0, 1], "from_preset": "han_bbc"}, "Unknown preset"),
         ({"label_column": "star"}, "star"),
     ],
 )
@@ -379,6 +384,68 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path):
     script = f"{blocked}; import runpy; sys.argv = ['train.py', '--help']; "
     script += f"runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+# === Several seeds, and vectors learned first ===
+
+
+def test_of_several_seeds_the_one_best_on_validation_is_kept(reviews, tmp_path):
+    pytest.importorskip("gensim", reason="the extra `vectors` is not installed")
+    options = {
+        **SMALL,
+        "dataset": str(reviews),
+        "pretrain": "word2vec",
+        "epochs": 2,
+        "seeds": [3, 1],
+    }
+    folder = recipes.run({**options, "output": str(tmp_path / "run")})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    ran = {
+        seed: json.loads((folder / f"seed_{seed}" / "metrics.json").read_text())
+        for seed in (3, 1)
+    }
+    for seed, one in ran.items():
+        assert one["seed"] == seed
+        assert metrics["seeds"][str(seed)] == {
+            "test": one["test"]["accuracy"],
+            "validation": one["validation"]["accuracy"],
+        }
+    test = [one["test"]["accuracy"] for one in ran.values()]
+    assert metrics["mean"] == pytest.approx(np.mean(test))
+    assert metrics["standard_deviation"] == pytest.approx(np.std(test, ddof=1))
+    best = max(
+        ran.values(),
+        key=lambda one: (one["validation"]["accuracy"], -one["validation"]["loss"]),
+    )
+    assert metrics["seed"] == best["seed"]
+    assert metrics["test"] == best["test"]
+    assert metrics["baseline"]["accuracy"] == 1
+    assert set(metrics["robustness"]) == {
+        *("typos", "lower", "upper", "length_quartiles")
+    }
+    kept = kattn.models.TextClassifier.from_preset(folder / "preset")
+    one = kattn.models.TextClassifier.from_preset(
+        folder / f"seed_{best['seed']}" / "preset"
+    )
+    texts = ["It was great.", "It was awful."]
+    np.testing.assert_array_equal(
+        kept.predict(texts, verbose=0), one.predict(texts, verbose=0)
+    )
+    # All seeds start from one set of vectors, and the recipe says how they came to be.
+    assert recipe.read(folder / "recipe.toml")["pretrain"] == "word2vec"
+    assert (folder / recipes.VECTORS).is_file()
+    for seed in ran:
+        keys = recipe.read(folder / f"seed_{seed}" / "recipe.toml")
+        assert keys["vectors"] == str(folder / recipes.VECTORS)
+
+    # Killed before its end it goes on with the seeds that are missing.
+    (folder / "metrics.json").unlink()
+    shutil.rmtree(folder / "seed_1")
+    before = (folder / "seed_3" / "metrics.json").stat().st_mtime_ns
+    recipes.run({"resume": str(folder)})
+    again = json.loads((folder / "metrics.json").read_text())
+    assert (folder / "seed_3" / "metrics.json").stat().st_mtime_ns == before
+    assert again["seeds"] == metrics["seeds"]
 
 
 def test_every_recipe_key_is_an_argument_of_the_command_line():

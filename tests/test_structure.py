@@ -23,7 +23,7 @@ BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"text", "models", "ranking"} | CORE
-RUN = {"recipe", "report", "progress"} | BASE
+RUN = {"baseline", "progress", "recipe", "repeats", "report", "robustness"} | BASE
 ARROWS = {
     "names": set(),
     "version": set(),
@@ -32,6 +32,9 @@ ARROWS = {
     "attention_page": set(),
     "command_line": set(),
     "recipe": BASE,
+    "repeats": BASE,
+    "robustness": BASE,
+    "baseline": BASE | {"text", "models"},
     "report": RUN,
     "progress": RUN,
     "assets": set(),

@@ -87,6 +87,19 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Further:
+    """Texts without labels that a corpus brings along: part of no split.
+
+    Args:
+        archives: Tar or zip files, of which the first that has such texts counts.
+        folder: Where they lie in it, one file a text; or unpacked, in `data_dir`.
+    """
+
+    archives: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True)
 class Description:
     """A corpus as its `dataset.toml` describes it.
 
@@ -105,6 +118,7 @@ class Description:
         cache: Name of the cache folder, where two descriptions share their files.
         rules: How missing splits are cut.
         notes: Sentences that every user of the corpus should see.
+        further: Texts without labels to learn from; `None` where there are none.
     """
 
     name: str
@@ -121,6 +135,7 @@ class Description:
     cache: str = ""
     rules: Rules = Rules()
     notes: tuple[str, ...] = ()
+    further: Further | None = None
 
     def file(self, name: str) -> File:
         """The official file of a name.
@@ -169,6 +184,8 @@ def describe(name: str) -> Description:
     table["forms"] = tuple(_made(Form, form, path) for form in table["forms"])
     table["files"] = tuple(_made(File, file, path) for file in table.pop("files", ()))
     table["rules"] = _made(Rules, table.pop("rules"), path)
+    if "further" in table:
+        table["further"] = _made(Further, table["further"], path)
     table = {"values": table["classes"], "cache": name, **table, "name": name}
     return _made(Description, table, path)
 

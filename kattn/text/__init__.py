@@ -3,8 +3,9 @@
 from kattn.text.lengths import cut, head_and_tail, pad_to_bucket
 from kattn.text.sentences import split_sentences
 from kattn.text.tokenizer import WordTokenizer
-from kattn.text.vectors import WordVectors, read_vectors
+from kattn.text.vectors import WordVectors, read_vectors, write_vectors
 from kattn.text.vocabulary import count_vocabulary
+from kattn.text.word2vec import learn_vectors
 from kattn.text.words import split_words
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "count_vocabulary",
     "cut",
     "head_and_tail",
+    "learn_vectors",
     "pad_to_bucket",
     "read_vectors",
     "split_sentences",
     "split_words",
+    "write_vectors",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kattn.files import replacing
 from kattn.text.word_list import SPECIAL_TOKENS
 
 
@@ -100,6 +101,25 @@ def read_vectors(path, vocabulary):
     if matrix is None:
         raise ValueError(f"{path} holds no word vectors: it is empty.")
     return WordVectors(matrix, found, num_special)
+
+
+def write_vectors(path, vocabulary, vectors):
+    """Write vectors in the GloVe text format, whole or not at all.
+
+    Args:
+        path: The file; `.gz` is compressed.
+        vocabulary: The words in the order of the rows.
+        vectors: `WordVectors`; words that were not found are left out.
+    """
+    path = Path(path)
+    with replacing(path) as temporary:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(temporary, "wt", encoding="utf-8") as file:
+            for word, row, found in zip(
+                vocabulary, vectors.matrix, vectors.found, strict=True
+            ):
+                if found:
+                    file.write(f"{word} {' '.join(f'{x:.6g}' for x in row)}\n")
 
 
 def _lines(path):
