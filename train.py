@@ -11,6 +11,12 @@ if __name__ == "__main__":
     with line["reporting"](debug):
         line["choose_backend"](arguments.pop("backend", None))
         line["load_quietly"]()
-        from kattn import recipes
+        preset = arguments.pop("evaluate", None)
+        if preset:
+            from kattn.evaluation import evaluate
 
-        recipes.run(arguments)
+            evaluate(preset, arguments)
+        else:
+            from kattn import recipes
+
+            recipes.run(arguments)

@@ -51,9 +51,15 @@ def _train(arguments, argv):
         # Keras is loaded already, with another backend: begin again with this one.
         os.environ["KERAS_BACKEND"] = backend
         os.execv(sys.executable, [sys.executable, "-m", "kattn", *argv])
-    from kattn import recipes
+    preset = arguments.pop("evaluate", None)
+    if preset:
+        from kattn.evaluation import evaluate
 
-    recipes.run(arguments)
+        evaluate(preset, arguments)
+    else:
+        from kattn import recipes
+
+        recipes.run(arguments)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
 
     run = top.add_argument_group("run")
     run.add_argument("--output", metavar="DIR", help="default: runs/<model>-<dataset>")
+    run.add_argument(
+        "--evaluate", metavar="PRESET", help="on its corpus's test split, no training"
+    )
     run.add_argument("--resume", metavar="DIR", help="continue the run in DIR")
     run.add_argument("--tensorboard", action="store_true", help="logs for TensorBoard")
     run.add_argument("--debug", action="store_true", help="tracebacks of errors")

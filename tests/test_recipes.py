@@ -17,8 +17,9 @@ import pytest
 from rich.console import Console
 
 import kattn
-from kattn import command_line, recipe, recipes, report
+from kattn import building, command_line, recipe, recipes, report
 from kattn.__main__ import main
+from kattn.models.families import family
 from kattn.progress import CHECKPOINT
 from kattn.recipe import Recipe
 
@@ -151,13 +152,11 @@ def test_trained_weights_can_be_the_start_of_another_run(finished, reviews, tmp_
         **{**SMALL, "dataset": str(reviews), "from_preset": str(finished / "preset")}
     )
     corpus = kattn.datasets.load(reviews, text="review", label="stars")
-    model = recipes.build(chosen, corpus, Console(quiet=True))
+    model = building.build(chosen, corpus, Console(quiet=True))
     start = kattn.models.TextClassifier.from_preset(finished / "preset")
     for got, expected in zip(model.get_weights(), start.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
-    other = recipes._from_preset(
-        recipes.family("han"), finished / "preset", ("a", "b", "c")
-    )
+    other = building._from_preset(family("han"), finished / "preset", ("a", "b", "c"))
     assert other.class_names == ["a", "b", "c"]
     np.testing.assert_array_equal(
         other.backbone.get_weights()[0], start.backbone.get_weights()[0]
@@ -170,7 +169,7 @@ def test_word_vectors_start_the_embedding_and_set_its_width(reviews, tmp_path):
     corpus = kattn.datasets.load(reviews, text="review", label="stars")
     chosen = Recipe(**{**SMALL, "dataset": str(reviews), "vectors": str(vectors)})
     with (console := Console()).capture() as shown:
-        model = recipes.build(chosen, corpus, console)
+        model = building.build(chosen, corpus, console)
     table = np.array(model.backbone.token_embedding.embeddings)
     number = model.preprocessor.tokenizer.token_to_id("great")
     np.testing.assert_allclose(table[number], [0.5, -1, 2])
@@ -433,10 +432,10 @@ def test_of_several_seeds_the_one_best_on_validation_is_kept(reviews, tmp_path):
     )
     # All seeds start from one set of vectors, and the recipe says how they came to be.
     assert recipe.read(folder / "recipe.toml")["pretrain"] == "word2vec"
-    assert (folder / recipes.VECTORS).is_file()
+    assert (folder / building.VECTORS).is_file()
     for seed in ran:
         keys = recipe.read(folder / f"seed_{seed}" / "recipe.toml")
-        assert keys["vectors"] == str(folder / recipes.VECTORS)
+        assert keys["vectors"] == str(folder / building.VECTORS)
 
     # Killed before its end it goes on with the seeds that are missing.
     (folder / "metrics.json").unlink()
@@ -453,7 +452,8 @@ def test_every_recipe_key_is_an_argument_of_the_command_line():
 
     keys = {field.name for field in dataclasses.fields(Recipe)}
     known = {action.dest for action in command_line.parser()._actions}
-    extra = {"help", "recipe", "backend", "output", "resume", "tensorboard", "debug"}
+    extra = {"help", "recipe", "backend", "output", "resume", "evaluate"}
+    extra |= {"tensorboard", "debug"}
     assert known == keys | extra
 
 
@@ -481,7 +481,7 @@ def test_balanced_classes_count_the_same():
 
 def test_a_limit_keeps_so_many_texts_and_says_so(reviews):
     corpus = kattn.datasets.load(reviews, text="review", label="stars")
-    some = recipes._limited(corpus, 7)
+    some = building.limited(corpus, 7)
     assert [len(s) for s in (some.train, some.validation, some.test)] == [7, 7, 7]
     assert "At most 7" in some.notes[-1]
 

@@ -23,7 +23,7 @@ BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"text", "models", "ranking"} | CORE
-RUN = {"baseline", "progress", "recipe", "repeats", "report", "robustness"} | BASE
+RUN = {"progress", "recipe", "repeats", "report"} | BASE
 ARROWS = {
     "names": set(),
     "version": set(),
@@ -34,6 +34,8 @@ ARROWS = {
     "recipe": BASE,
     "repeats": BASE,
     "robustness": BASE,
+    "building": BASE | {"datasets", "models", "recipe", "text"},
+    "evaluation": MODELS | RUN | {"building"},
     "baseline": BASE | {"text", "models"},
     "report": RUN,
     "progress": RUN,
@@ -58,7 +60,9 @@ ARROWS = {
     "models": MODELS | {"devices", "serving", "windows"},
     "explain": MODELS | {"attention_page"},
     "serving": MODELS | {"serving"},
-    "recipes": MODELS | RUN | {"datasets", "serving", "explain", "recipes"},
+    "recipes": MODELS
+    | RUN
+    | {"baseline", "building", "datasets", "explain", "robustness", "serving"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}
