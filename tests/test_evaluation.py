@@ -1,4 +1,4 @@
-"""`train.py --evaluate`: the figure of a trained model, from its files and the corpus."""
+"""`train.py --evaluate`: a trained model's figure, from its files and the corpus."""
 
 import json
 
