@@ -2,6 +2,7 @@
 
 from kattn import datasets, layers, losses, models, normalizers, regions, scores, text
 from kattn.attend import attend
+from kattn.listing import presets
 from kattn.serving import export
 from kattn.version import __version__
 
@@ -14,6 +15,7 @@ __all__ = [
     "losses",
     "models",
     "normalizers",
+    "presets",
     "regions",
     "scores",
     "text",

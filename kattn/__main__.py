@@ -29,18 +29,36 @@ def main(argv: list[str]) -> None:
     export.add_argument("path", help="folder that gets the numbered SavedModel")
     export.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
+    publish = commands.add_parser("publish", help="a finished run as a preset to ship")
+    publish.add_argument("run", help="the folder of a run by several seeds")
+    publish.add_argument("folder", help="models/<name>, which gets preset and card")
+    publish.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
     arguments = vars(top.parse_args(argv))
     command = arguments.pop("command")
     debug = arguments.pop("debug", False)
     with command_line.reporting(debug):
         if command == "train":
             _train(arguments, argv)
+        elif command == "publish":
+            _publish(arguments)
         else:
             from kattn.models import TextClassifier
             from kattn.serving import export
 
             classifier = TextClassifier.from_preset(arguments["preset"])
             print(export(classifier, arguments["path"]))
+
+
+def _publish(arguments):
+    from kattn import cards
+    from kattn.listing import presets
+
+    folder = cards.publish(arguments["run"], arguments["folder"])
+    readme = folder.resolve().parent.parent / "README.md"
+    if readme.is_file():
+        cards.refresh(readme, presets())
+    print(folder)
 
 
 def _train(arguments, argv):

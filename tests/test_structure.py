@@ -34,6 +34,8 @@ ARROWS = {
     "recipe": BASE,
     "repeats": BASE,
     "robustness": BASE,
+    "listing": {"models"},
+    "cards": {"datasets", "files", "listing", "models", "recipe"},
     "building": BASE | {"datasets", "models", "recipe", "text"},
     "evaluation": MODELS | RUN | {"building"},
     "baseline": BASE | {"text", "models"},

@@ -23,10 +23,14 @@ class Family:
     Args:
         classifier: The task class; it names the backbone and the preprocessor.
         defaults: Keys of a recipe that this family has other defaults for.
+        title: What a model of it is called in a sentence.
+        paper: Who described it.
     """
 
     classifier: type[TextClassifier]
     defaults: dict
+    title: str
+    paper: str
 
     @property
     def pairs(self) -> bool:
@@ -60,18 +64,26 @@ FAMILIES = {
     "abcnn": Family(
         abcnn.ABCNNTextPairClassifier,
         {"dropout": 0.0, "epochs": 30, "patience": 5, "min_count": 1},
+        "An attention-based convolutional network for pairs of texts",
+        "Yin et al. 2016",
     ),
     "apcnn": Family(
         apcnn.APCNNTextClassifier,
         {"dropout": 0.5, "epochs": 20, "patience": 4, "min_count": 1, "max_words": 256},
+        "A convolutional network with attention pooling",
+        "Er et al. 2016",
     ),
     "attention_encoder": Family(
         attention_encoder.AttentionEncoderTextClassifier,
         {"dropout": 0.2, "learning_rate": 1e-3, "max_words": 512},
+        "An encoder of attention alone",
+        "Vaswani et al. 2017",
     ),
     "bilstm_attention": Family(
         bilstm_attention.BiLSTMAttentionTextClassifier,
         {"dropout": 0.3, "max_words": 512},
+        "A BiLSTM with attention pooling",
+        "Zhou et al. 2016",
     ),
     "han": Family(
         hierarchical_attention.HierarchicalAttentionTextClassifier,
@@ -82,10 +94,14 @@ FAMILIES = {
             "max_sentences": 32,
             "max_words": 32,
         },
+        "A Hierarchical Attention Network",
+        "Yang et al. 2016",
     ),
     "reader": Family(
         reader.ReaderTextPairClassifier,
         {"dropout": 0.2, "epochs": 20, "patience": 4, "min_count": 1},
+        "A reader: one text read with the other in mind",
+        "Hermann et al. 2015",
     ),
 }
 

@@ -13,7 +13,7 @@ from kattn.version import __version__
 NAME = "kattn.json"
 
 # Written beside the model by hand or by training, and free to change after it.
-_NOT_LISTED = {NAME, "README.md", "recipe.toml", "metrics.json"}
+_NOT_LISTED = {NAME, "README.md", "notes.md", "recipe.toml", "metrics.json"}
 
 
 def digest(path: Path) -> str:

@@ -16,11 +16,13 @@ from kattn.names import unknown
 
 def names() -> list[str]:
     """The names of all presets that came with kattn."""
-    return [
-        name
-        for name, folder in assets.folders("models").items()
-        if (folder / "config.json").is_file()
-    ]
+    return list(folders())
+
+
+def folders() -> dict[str, Path]:
+    """The folder of each preset that came with kattn, by name."""
+    found = assets.folders("models")
+    return {n: path for n, path in found.items() if (path / "config.json").is_file()}
 
 
 def locate(preset) -> str:
@@ -44,7 +46,7 @@ def locate(preset) -> str:
     elif "://" in preset:
         return preset
     elif preset in names():
-        folder = assets.folders("models")[preset]
+        folder = folders()[preset]
     elif Path(preset).is_dir():
         folder = preset
     elif "/" in preset or os.sep in preset:
@@ -67,8 +69,7 @@ class _PresetsOfClass:
         backbone_cls = getattr(owner, "backbone_cls", None) or owner
         wanted = keras.saving.get_registered_name(backbone_cls)
         found = {}
-        for name in names():
-            folder = assets.folders("models")[name]
+        for name, folder in folders().items():
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if config["registered_name"] == wanted:
                 metrics = folder / "metrics.json"

@@ -1,0 +1,155 @@
+"""The card of a preset and the README's table, written from what the run measured."""
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import tomli_w
+
+from kattn import recipe
+from kattn.datasets.description import describe as describe_corpus
+from kattn.files import replacing
+from kattn.listing import Preset, describe
+from kattn.models.families import family
+
+#: What only a person can say of a preset: what was tried, what it cannot do.
+NOTES = "notes.md"
+_TABLE = re.compile(r"(<!-- presets -->\n).*?(<!-- /presets -->\n)", re.DOTALL)
+
+
+def publish(run, folder) -> Path:
+    """Put a finished run's preset where it is shipped from, with its card.
+
+    Args:
+        run: The folder of a run by several seeds.
+        folder: `models/<name>`. Its `notes.md` is kept, and ends the card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: If the run is not finished.
+    """
+    run, folder = Path(run), Path(folder)
+    if not (run / "metrics.json").is_file():
+        raise FileNotFoundError(f"There is no finished run in {str(run)!r}.")
+    keys = recipe.read(run / "recipe.toml")
+    keys.pop("data_dir", None)  # a folder of this machine
+    if "vectors" in keys:
+        keys["vectors"] = Path(keys["vectors"]).name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        made, former = Path(beside, "made"), Path(beside, "former")
+        shutil.copytree(run / "preset", made)
+        shutil.copyfile(run / "metrics.json", made / "metrics.json")
+        (made / "recipe.toml").write_text(tomli_w.dumps(keys), encoding="utf-8")
+        if (folder / NOTES).is_file():
+            shutil.copyfile(folder / NOTES, made / NOTES)
+        text = card(folder.name, made)
+        (made / "README.md").write_text(text, encoding="utf-8")
+        if folder.is_dir():
+            folder.rename(former)
+        made.rename(folder)
+    return folder
+
+
+def card(name: str, folder: Path) -> str:
+    """The card of a preset, in Markdown.
+
+    Args:
+        name: The preset's name.
+        folder: Its files, with `recipe.toml`, `metrics.json` and perhaps `notes.md`.
+    """
+    about = describe(name, folder)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    kin, corpus = family(about.model), describe_corpus(about.corpus)
+    classes = ", ".join(metrics["test"]["per_class"])
+    example = '[("A man sleeps.", "Nobody sleeps.")]' if kin.pairs else '["..."]'
+    parts = [
+        f"# {name}",
+        f"{kin.title} ({kin.paper}), trained on "
+        f"[{corpus.title}](../../datasets/{about.corpus}/README.md): {classes}.",
+        "```python\nimport kattn\n\n"
+        f"classifier = kattn.models.{kin.classifier.__name__}.from_preset("
+        f'"{name}")\nclassifier.classify({example})\n```',
+        "## Figures",
+        _figures(about, metrics),
+        _robustness(metrics),
+        f"{metrics['parameters']:,} parameters, {about.megabytes:.1f} MB; "
+        f"{metrics['seconds']['total']:,.0f} seconds of training a seed.",
+        "## How it was trained",
+        "On the training split alone, everything chosen on the validation split, the "
+        "test split read once for each seed:",
+        f"    python train.py models/{name}/recipe.toml --data-dir FOLDER",
+        f"`python train.py --evaluate {name} --data-dir FOLDER` finds it again.",
+    ]
+    if (folder / NOTES).is_file():
+        parts.append((folder / NOTES).read_text(encoding="utf-8").strip())
+    parts += [
+        "## License",
+        f"Code and weights: Apache 2.0. The corpus: {corpus.licence} {corpus.citation}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figures(about, metrics):
+    """Test accuracy by seed, and what a plain model gets."""
+    lines = ["| seed | validation | test |", "|---|---|---|"]
+    for seed, one in metrics["seeds"].items():
+        kept = " (this one)" if int(seed) == metrics["seed"] else ""
+        accuracies = f"{_percent(one['validation'])} | {_percent(one['test'])}"
+        lines.append(f"| {seed}{kept} | {accuracies} |")
+    plain = metrics["baseline"]
+    lines += [
+        f"| mean, standard deviation | | {_percent(about.accuracy)}, "
+        f"{100 * about.deviation:.1f} |",
+        f"| {plain['method']} | | {_percent(plain['accuracy'])} |",
+    ]
+    examples = f"{metrics['test']['examples']:,}"
+    return f"Accuracy; {examples} test examples.\n\n" + "\n".join(lines)
+
+
+def _robustness(metrics):
+    """Accuracy on texts that are not as those it learned from; "" for pairs."""
+    if "robustness" not in metrics:
+        return ""
+    found = metrics["robustness"]
+    quartiles = ", ".join(map(_percent, found["length_quartiles"]))
+    return (
+        "The same texts with slips in 5 % of their letters: "
+        f"{_percent(found['typos'])}; in lower case {_percent(found['lower'])}, in "
+        f"upper case {_percent(found['upper'])}. By length, from the shortest quarter "
+        f"of the texts to the longest: {quartiles}."
+    )
+
+
+def table(presets: list[Preset]) -> str:
+    """The README's table of presets, in Markdown."""
+    lines = [
+        "| preset | corpus | test accuracy, mean of the seeds | plain model | size |",
+        "|---|---|---|---|---|",
+    ]
+    for preset in presets:
+        deviation = f" ± {100 * preset.deviation:.1f}" if preset.deviation else ""
+        plain = _percent(preset.baseline) if preset.baseline else ""
+        lines.append(
+            f"| [`{preset.name}`](models/{preset.name}) | {preset.corpus} | "
+            f"{_percent(preset.accuracy)}{deviation} | {plain} | "
+            f"{preset.megabytes:.1f} MB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def refresh(readme, presets: list[Preset]) -> None:
+    """Put the table of presets into a README, between its two marks."""
+    readme = Path(readme)
+    text = readme.read_text(encoding="utf-8")
+    made = _TABLE.sub(lambda found: found[1] + table(presets) + found[2], text)
+    with replacing(readme) as path:
+        path.write_text(made, encoding="utf-8")
+
+
+def _percent(fraction):
+    return f"{100 * fraction:.1f} %"
