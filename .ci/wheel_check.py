@@ -1,5 +1,8 @@
-"""From an installed wheel: one training step, one preset load, one export."""
+"""From an installed wheel: all presets, one training step, one export."""
 
+import json
+import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -7,7 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 import kattn
+from kattn.models import manifest
+from kattn.models.presets import folders
 
+sys.path.insert(0, "frozen")
+import freeze  # noqa: E402
+
+os.environ["HF_HUB_OFFLINE"] = "1"
 assert "site-packages" in kattn.__file__, kattn.__file__
 
 classifier = kattn.models.HierarchicalAttentionTextClassifier.from_preset("han_bbc_en")
@@ -26,4 +35,9 @@ with tempfile.TemporaryDirectory() as folder:
     np.testing.assert_allclose(
         outputs["probabilities"], classifier.predict_proba(texts, verbose=0), atol=1e-5
     )
+
+for name, folder in folders().items():
+    manifest.check(folder)
+    expected = json.loads((freeze.HERE / f"{name}.json").read_text(encoding="utf-8"))
+    np.testing.assert_allclose(freeze.said(name, folder), expected, atol=1e-4)
 print("train, preset and export work from the wheel:", predictions)
