@@ -1,7 +1,6 @@
 """From an installed wheel: all presets, one training step, one export."""
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +15,6 @@ from kattn.models.presets import folders
 sys.path.insert(0, "frozen")
 import freeze  # noqa: E402
 
-os.environ["HF_HUB_OFFLINE"] = "1"
 assert "site-packages" in kattn.__file__, kattn.__file__
 
 classifier = kattn.models.HierarchicalAttentionTextClassifier.from_preset("han_bbc_en")
