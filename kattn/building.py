@@ -142,6 +142,7 @@ def build(chosen: Recipe, corpus, console: Console):
             dropout=chosen.dropout
             if chosen.output_dropout is None
             else chosen.output_dropout,
+            ngrams=chosen.ngrams or 0,
         )
     steps = chosen.epochs * -(-len(corpus.train) // chosen.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(chosen.learning_rate, steps)

@@ -60,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
         "--output-dropout", type=float, metavar="RATE", help="of the text's vector"
     )
     model.add_argument(
+        "--ngrams", type=int, metavar="N", help="a table of word pairs, N rows"
+    )
+    model.add_argument(
         "--vocabulary-size", type=int, metavar="N", help="at most N words"
     )
     model.add_argument("--min-count", type=int, metavar="N", help="words seen N times")

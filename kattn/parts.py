@@ -36,6 +36,13 @@ def like(part):
     return type(part).from_config(part.get_config())
 
 
+def of_policy(part, policy):
+    """The part, which computes in that precision from now on where it is a layer."""
+    if isinstance(part, keras.Layer):
+        part.dtype_policy = policy
+    return part
+
+
 def resolve(kind: str, identifier, base: type, named: dict[str, type]):
     """Turn what a user may type for a part into the part.
 

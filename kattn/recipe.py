@@ -72,6 +72,7 @@ class Recipe:
         compare: Whether a reader compares what was read with what was asked.
         dropout: Fraction dropped in training; what of, the backbone says.
         output_dropout: Fraction of the text's vector dropped; as `dropout` if `None`.
+        ngrams: Rows of the table of words and pairs of words, of single texts.
         epochs: The most epochs.
         batch_size: Texts a batch.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
@@ -134,6 +135,7 @@ class Recipe:
     compare: bool | None = None
     dropout: float = 0.4
     output_dropout: float | None = None
+    ngrams: int | None = None
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 3e-3

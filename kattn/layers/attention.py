@@ -7,6 +7,7 @@ from kattn import normalizers, regions, scores
 from kattn.attend import attend
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
+from kattn.parts import of_policy
 from kattn.shapes import check_shapes
 
 
@@ -79,15 +80,11 @@ class Attention(keras.layers.Layer):
             raise ValueError(
                 f"dropout is a fraction below 1. Received: dropout={dropout!r}"
             )
-        self.score = scores.get(score)
-        self.region = regions.get(region)
-        self.normalizer = normalizers.get(normalizer)
+        self.score = of_policy(scores.get(score), self.dtype_policy)
+        self.region = of_policy(regions.get(region), self.dtype_policy)
+        self.normalizer = of_policy(normalizers.get(normalizer), self.dtype_policy)
         self.dropout = dropout
         self.seed = seed
-        # The parts that are layers compute in this layer's precision.
-        for part in (self.score, self.region, self.normalizer):
-            if isinstance(part, keras.Layer):
-                part.dtype_policy = self.dtype_policy
         if dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -10,6 +10,7 @@ from kattn import normalizers, regions, scores
 from kattn.attend import attend, cleared
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
+from kattn.parts import of_policy
 
 
 class Memory(typing.NamedTuple):
@@ -80,13 +81,9 @@ class AttentionCell(keras.layers.Layer):
                 f"Received: {cell!r}"
             )
         self.cell = cell
-        self.score = scores.get(score)
-        self.region = regions.get(region)
-        self.normalizer = normalizers.get(normalizer)
-        # The parts that are layers compute in this layer's precision.
-        for part in (self.score, self.region, self.normalizer):
-            if isinstance(part, keras.Layer):
-                part.dtype_policy = self.dtype_policy
+        self.score = of_policy(scores.get(score), self.dtype_policy)
+        self.region = of_policy(regions.get(region), self.dtype_policy)
+        self.normalizer = of_policy(normalizers.get(normalizer), self.dtype_policy)
 
     def widths(self, inputs_width, memory_width):
         """Widths of the inner cell's input, of the query, and of the output."""

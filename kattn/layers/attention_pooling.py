@@ -7,6 +7,7 @@ from kattn import normalizers, scores
 from kattn.attend import attend, cleared
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
+from kattn.parts import of_policy
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -120,18 +121,14 @@ class AttentionPooling(keras.layers.Layer):
             query_initializer = "zeros" if hops is None else "glorot_uniform"
         self.units = units
         self.activation = keras.activations.get(activation)
-        self.score = scores.get(score)
-        self.normalizer = normalizers.get(normalizer)
+        self.score = of_policy(scores.get(score), self.dtype_policy)
+        self.normalizer = of_policy(normalizers.get(normalizer), self.dtype_policy)
         self.query_initializer = keras.initializers.get(query_initializer)
         self.hops = hops
         self.penalty = penalty
         self.projected = projected
         #: The learned query; `None` where it comes from outside.
         self.query = None
-        # The parts that are layers compute in this layer's precision.
-        for part in (self.score, self.normalizer):
-            if isinstance(part, keras.Layer):
-                part.dtype_policy = self.dtype_policy
 
     def build(self, inputs_shape, query_shape=None):
         """Make W, b, the query where it is learned, and the score's weights."""

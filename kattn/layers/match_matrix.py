@@ -6,6 +6,7 @@ from keras import ops
 from kattn import scores
 from kattn.attend import cleared
 from kattn.layers.masking import check_mask, merged
+from kattn.parts import of_policy
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -57,8 +58,7 @@ class MatchMatrix(keras.layers.Layer):
 
     def __init__(self, score="proximity", **kwargs):
         super().__init__(**kwargs)
-        self.score = scores.get(score)
-        self.score.dtype_policy = self.dtype_policy
+        self.score = of_policy(scores.get(score), self.dtype_policy)
 
     def build(self, left_shape, right_shape):
         """Build the score's weights."""

@@ -31,6 +31,7 @@ from kattn.models.hierarchical_attention import (
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
 )
+from kattn.models.ngram_logits import NgramLogits
 from kattn.models.own_words import OwnWords
 from kattn.models.pair_features import PairFeatures
 from kattn.models.reader import (
@@ -65,6 +66,7 @@ __all__ = [
     "HierarchicalAttentionTextClassifierPreprocessor",
     "HierarchicalAttentionTokenizer",
     "OwnWords",
+    "NgramLogits",
     "PairFeatures",
     "Prediction",
     "ReaderBackbone",

@@ -19,7 +19,7 @@ from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import PairPreprocessor, pair_inputs
 from kattn.models.presets import Presets
 from kattn.models.text_pair_classifier import TextPairClassifier
-from kattn.parts import like
+from kattn.parts import like, of_policy
 from kattn.text import WordTokenizer
 
 
@@ -148,10 +148,10 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         **kwargs,
     ):
         # === Layers ===
-        match = scores.get(match)
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
         )
+        match = of_policy(scores.get(match), self.token_embedding.dtype_policy)
         self.word_dropout = PairDropout(dropout, dtype=dtype, name="word_dropout")
         self.word_pooling = LivePooling("mean", dtype=dtype, name="word_pooling")
         self.levels = [

@@ -274,6 +274,7 @@ class APCNNTextClassifier(TextClassifier):
         preprocessor: An `APCNNTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the text's vector dropped in training.
+        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
         **kwargs: `name` and `compile`.
 
     Example:

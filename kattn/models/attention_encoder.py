@@ -151,9 +151,10 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
         self.feed_forward_dim = feed_forward_dim
         self.positions = positions
         self.max_length = max_length
-        self.score = score
-        self.region = region
-        self.normalizer = normalizer
+        policy = self.token_embedding.dtype_policy
+        self.score = parts.of_policy(score, policy)
+        self.region = parts.of_policy(region, policy)
+        self.normalizer = parts.of_policy(normalizer, policy)
         self.dropout = dropout
 
     def _read(self, inputs, attention=False):
@@ -248,6 +249,7 @@ class AttentionEncoderTextClassifier(TextClassifier):
         preprocessor: An `AttentionEncoderTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the text's vector dropped in training.
+        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
         **kwargs: `name` and `compile`.
 
     Example:

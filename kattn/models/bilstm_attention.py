@@ -207,6 +207,7 @@ class BiLSTMAttentionTextClassifier(TextClassifier):
         preprocessor: A `BiLSTMAttentionTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the text's vector dropped in training.
+        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
         **kwargs: `name` and `compile`.
 
     Example:

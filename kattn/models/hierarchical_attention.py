@@ -318,6 +318,7 @@ class HierarchicalAttentionTextClassifier(TextClassifier):
         preprocessor: A `HierarchicalAttentionTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the document vector dropped in training.
+        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
         **kwargs: `name` and `compile`.
 
     Example:

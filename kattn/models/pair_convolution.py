@@ -12,7 +12,7 @@ from kattn.layers import (
     MatchMatrix,
 )
 from kattn.names import unknown
-from kattn.parts import like
+from kattn.parts import like, of_policy
 from kattn.windows import shifted
 
 VARIANTS = ("bcnn", "abcnn1", "abcnn2", "abcnn3")
@@ -148,7 +148,7 @@ class PairConvolution(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.variant = variant
-        self.match = scores.get(match)
+        self.match = of_policy(scores.get(match), self.dtype_policy)
         self.feature_map = feature_map
         self.max_length = max_length
         self.before = variant in ("abcnn1", "abcnn3")

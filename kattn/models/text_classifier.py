@@ -8,6 +8,7 @@ import keras_hub
 import numpy as np
 
 from kattn.models.examples import checked, count, split
+from kattn.models.ngram_logits import NgramLogits
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -30,7 +31,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         num_classes: Number of classes; that of `class_names` if `None`.
         preprocessor: Turns strings into the backbone's inputs; `None` to do it oneself.
         class_names: The labels as strings, in the order of their numbers.
-        dropout: Fraction of the text's vector dropped in training.
+        dropout: Fraction of the text's vector dropped in training, and of the n-grams.
+        ngrams: Rows of a table of words and pairs of words, whose logits are added;
+            see `kattn.models.NgramLogits`. 0 for none.
         **kwargs: As for `keras_hub.models.Task`: `name`, `compile`.
     """
 
@@ -44,6 +47,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         preprocessor=None,
         class_names=None,
         dropout=0.0,
+        ngrams=0,
         **kwargs,
     ):
         if num_classes is None and class_names is None:
@@ -51,6 +55,11 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 "A classifier needs `num_classes` or `class_names`. Received neither."
             )
         num_classes = len(class_names) if num_classes is None else num_classes
+        if ngrams and "token_ids" not in backbone.input:
+            raise ValueError(
+                "N-grams are of single texts. Expected: ngrams=0 for a backbone of "
+                f"{', '.join(backbone.input)}. Received: ngrams={ngrams}"
+            )
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -59,14 +68,28 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         self.output_dense = keras.layers.Dense(
             num_classes, dtype="float32", name="logits"
         )
+        self.ngram_logits = None
+        if ngrams:
+            self.ngram_logits = NgramLogits(
+                ngrams, num_classes, dropout, dtype="float32", name="ngram_logits"
+            )
         # === Functional model ===
         inputs = backbone.input
-        outputs = self.output_dense(self.output_dropout(backbone(inputs)))
+        outputs = self._logits(backbone(inputs), inputs)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # === Config ===
         self.num_classes = num_classes
         self.class_names = class_names
         self.dropout = dropout
+        self.ngrams = ngrams
+
+    def _logits(self, vector, inputs):
+        """Of a text's vector `(B, D)`, and of its n-grams where they count."""
+        logits = self.output_dense(self.output_dropout(vector))  # (B, C)
+        if self.ngram_logits is None:
+            return logits
+        said = self.ngram_logits(inputs["token_ids"], mask=inputs["padding_mask"])
+        return logits + said
 
     def get_config(self):
         """The constructor's arguments."""
@@ -75,6 +98,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             "num_classes": self.num_classes,
             "class_names": self.class_names,
             "dropout": self.dropout,
+            "ngrams": self.ngrams,
         }
 
     @property
@@ -293,7 +317,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         attention = self.backbone.attention_model()
         weights = dict(attention.output)
         vector = weights.pop("vector")  # (B, D)
-        logits = self.output_dense(self.output_dropout(vector))
+        logits = self._logits(vector, attention.input)
         return keras.Model(attention.input, {"logits": logits, **weights})
 
     def export(self, filepath, *args, **kwargs):
