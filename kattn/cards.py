@@ -66,7 +66,13 @@ def card(name: str, folder: Path) -> str:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     kin, corpus = family(about.model), describe_corpus(about.corpus)
     classes = ", ".join(metrics["test"]["per_class"])
-    example = '[("A man sleeps.", "Nobody sleeps.")]' if kin.pairs else '["..."]'
+    example = (
+        '(["A dog is running."], ["There is no dog running."])'
+        if kin.pairs
+        else '["..."]'
+    )
+    keys = recipe.read(folder / "recipe.toml")
+    vectors = " --vectors FILE" if "vectors" in keys else ""
     parts = [
         f"# {name}",
         f"{kin.title} ({kin.paper}), trained on "
@@ -82,14 +88,15 @@ def card(name: str, folder: Path) -> str:
         "## How it was trained",
         "On the training split alone, everything chosen on the validation split, the "
         "test split read once for each seed:",
-        f"    python train.py models/{name}/recipe.toml --data-dir FOLDER",
+        f"    python train.py models/{name}/recipe.toml --data-dir FOLDER{vectors}",
         f"`python train.py --evaluate {name} --data-dir FOLDER` finds it again.",
     ]
     if (folder / NOTES).is_file():
         parts.append((folder / NOTES).read_text(encoding="utf-8").strip())
     parts += [
         "## License",
-        f"Code and weights: Apache 2.0. The corpus: {corpus.licence} {corpus.citation}",
+        f"Code and weights: Apache 2.0. The corpus: {corpus.licence.rstrip('.')}. "
+        f"{corpus.citation}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

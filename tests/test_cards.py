@@ -1,6 +1,7 @@
 """The cards of presets and the README's table say what metrics.json says."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,15 @@ def test_the_card_of_each_preset_is_in_step(preset):
     folder = folders()[preset.name]
     made = cards.card(preset.name, folder)
     assert (folder / "README.md").read_text(encoding="utf-8") == made
+
+
+@pytest.mark.parametrize("preset", SHIPPED, ids=lambda preset: preset.name)
+def test_the_example_of_each_card_runs(preset):
+    text = (folders()[preset.name] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    exec(compile(block, preset.name, "exec"), names)
+    assert names["classifier"].class_names
 
 
 def test_presets_are_small():
