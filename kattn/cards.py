@@ -69,7 +69,7 @@ def card(name: str, folder: Path) -> str:
     example = (
         '(["A dog is running."], ["There is no dog running."])'
         if kin.pairs
-        else '["..."]'
+        else '["A text of yours."]'
     )
     keys = recipe.read(folder / "recipe.toml")
     vectors = " --vectors FILE" if "vectors" in keys else ""
