@@ -21,6 +21,11 @@ def test_the_table_of_the_readme_is_in_step():
     assert cards.table(kattn.presets()) in readme
 
 
+def test_every_folder_of_models_is_a_preset():
+    made = {path.name for path in (ROOT / "models").iterdir()}
+    assert made == {preset.name for preset in kattn.presets()}
+
+
 @pytest.mark.parametrize("preset", SHIPPED, ids=lambda preset: preset.name)
 def test_the_card_of_each_preset_is_in_step(preset):
     folder = folders()[preset.name]
