@@ -9,12 +9,16 @@ import numpy as np
 from rich.console import Console
 
 from kattn import datasets
+from kattn.language_model import teach
 from kattn.models.families import family
+from kattn.models.presets import locate
 from kattn.recipe import Recipe
 from kattn.text import count_vocabulary, learn_vectors, read_vectors, write_vectors
 
 #: Where a run keeps the word vectors it has learned.
 VECTORS = "vectors.txt.gz"
+#: And the backbone that has learned to read.
+PRETRAINED = "pretrained"
 
 
 def corpus_of(chosen: Recipe):
@@ -61,32 +65,51 @@ def limited(corpus, limit):
 
 
 def pretrained(chosen: Recipe, corpus, folder: Path, console: Console) -> Recipe:
-    """Learn the word vectors a recipe asks for, if they are not there yet.
+    """Learn what a recipe wants learned without labels, if it is not there yet.
+
+    Word vectors by word2vec; and from there, where a language model is asked for, the
+    backbone's way of reading them.
 
     Args:
         chosen: The recipe.
         corpus: The corpus.
-        folder: Where the vectors are kept.
+        folder: Where it is kept.
         console: Where to print what is done.
 
     Returns:
-        The recipe to go on with: the same, but for vectors to be read.
+        The recipe to go on with: the same, but for vectors, or a preset, to be read.
     """
     if chosen.pretrain is None:
         return chosen
-    path = folder / VECTORS
-    if not path.is_file():
+    path, preset = folder / VECTORS, folder / PRETRAINED
+    going_on = dataclasses.replace(chosen, pretrain=None)
+    if not preset.is_dir():
         texts = corpus.train.texts
         texts = list(itertools.chain(*texts) if corpus.pairs else texts)
         words = count_vocabulary(texts, chosen.vocabulary_size, chosen.min_count)
         if chosen.dataset in datasets.having_further():
             texts += datasets.load_further(chosen.dataset, chosen.data_dir)
+    if not path.is_file():
         console.print(f"Learning word vectors from {len(texts):,} texts.")
-        width = chosen.embedding_dim or 100
-        vectors = learn_vectors(texts, words, width)
+        vectors = learn_vectors(texts, words, chosen.embedding_dim or 100)
         folder.mkdir(parents=True, exist_ok=True)
         write_vectors(path, words, vectors)
-    return dataclasses.replace(chosen, pretrain=None, vectors=str(path))
+    going_on = dataclasses.replace(going_on, vectors=str(path))
+    if chosen.pretrain == "word2vec":
+        return going_on
+    if not preset.is_dir():
+        keras.utils.set_random_seed(chosen.seed)
+        classifier = build(going_on, corpus, console)
+        console.print(f"Learning to read from {len(texts):,} texts.")
+        preprocessor = classifier.preprocessor
+        backup = folder / "language_model"
+        teach(classifier.backbone, preprocessor.tokenizer, texts, backup)
+        # The folder gets its name when both are in it.
+        unfinished = folder / f"{PRETRAINED}_unfinished"
+        classifier.backbone.save_to_preset(unfinished)
+        preprocessor.save_to_preset(unfinished)
+        unfinished.rename(preset)
+    return dataclasses.replace(going_on, vectors=None, from_preset=str(preset))
 
 
 def build(chosen: Recipe, corpus, console: Console):
@@ -103,7 +126,7 @@ def build(chosen: Recipe, corpus, console: Console):
     kin = family(chosen.model)
     options = dataclasses.asdict(chosen)
     if chosen.from_preset:
-        classifier = _from_preset(kin, chosen.from_preset, corpus.class_names)
+        classifier = _from_preset(kin, chosen, list(corpus.class_names))
     else:
         texts = corpus.train.texts
         words = count_vocabulary(
@@ -139,10 +162,7 @@ def build(chosen: Recipe, corpus, console: Console):
             backbone,
             preprocessor=preprocessor,
             class_names=corpus.class_names,
-            dropout=chosen.dropout
-            if chosen.output_dropout is None
-            else chosen.output_dropout,
-            ngrams=chosen.ngrams or 0,
+            **_head(chosen),
         )
     steps = chosen.epochs * -(-len(corpus.train) // chosen.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(chosen.learning_rate, steps)
@@ -150,12 +170,23 @@ def build(chosen: Recipe, corpus, console: Console):
     return classifier
 
 
-def _from_preset(kin, preset, class_names):
-    """Trained weights, with a new head where the classes are others."""
-    classifier = kin.classifier.from_preset(preset)
-    if classifier.class_names == list(class_names):
-        return classifier
-    return kin.classifier.from_preset(preset, class_names=list(class_names))
+def _from_preset(kin, chosen, class_names):
+    """Trained weights; with a new head for other classes, or where there is none."""
+    preset = chosen.from_preset
+    if "://" in preset or Path(locate(preset), "task.json").is_file():
+        classifier = kin.classifier.from_preset(preset)
+        if classifier.class_names == class_names:
+            return classifier
+    return kin.classifier.from_preset(preset, class_names=class_names, **_head(chosen))
+
+
+def _head(chosen):
+    """What a recipe says of the classifier on top of a backbone."""
+    rate = chosen.output_dropout
+    return {
+        "dropout": chosen.dropout if rate is None else rate,
+        "ngrams": chosen.ngrams or 0,
+    }
 
 
 def _start_from(vectors, tokenizer, embedding):

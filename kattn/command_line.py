@@ -47,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--vectors", metavar="FILE", help="word vectors, GloVe format")
     model.add_argument(
-        "--pretrain", choices=["word2vec"], help="learn word vectors from the corpus"
+        "--pretrain",
+        choices=["word2vec", "language_model"],
+        help="learn word vectors from the corpus, and to read with them",
     )
     model.add_argument("--embedding-dim", type=int, metavar="N")
     model.add_argument(

@@ -10,6 +10,8 @@ import tomli_w
 from kattn.files import replacing
 from kattn.names import unknown
 
+PRETRAININGS = ("word2vec", "language_model")
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -32,7 +34,8 @@ class Recipe:
         from_preset: Preset whose trained weights the run starts from.
         vectors: File of word vectors in the GloVe text format.
         pretrain: `"word2vec"` learns the word vectors, in place of `vectors`, from the
-            training texts and the texts without labels that the corpus brings along.
+            training texts and the texts without labels that the corpus brings along;
+            `"language_model"` goes on to teach a recurrent model to read with them.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
         freeze_embedding: Whether word vectors stay as they start.
@@ -170,8 +173,8 @@ class Recipe:
                 )
         if self.class_weight not in (None, "balanced"):
             raise unknown("class weight", self.class_weight, ["balanced"])
-        if self.pretrain not in (None, "word2vec"):
-            raise unknown("pretraining", self.pretrain, ["word2vec"])
+        if self.pretrain not in (None, *PRETRAININGS):
+            raise unknown("pretraining", self.pretrain, PRETRAININGS)
         if self.pretrain and (self.vectors or self.from_preset):
             raise ValueError(
                 "Word vectors are learned, read or a preset's. Received: "

@@ -108,6 +108,16 @@ def complete(keys: dict) -> Recipe:
                 f"The model {model!r} has no option {name!r}. Its options are: "
                 f"{', '.join(sorted(fields & {*kin.options()}))}"
             )
+    readers = [
+        name
+        for name, other in FAMILIES.items()
+        if hasattr(other.classifier.backbone_cls, "word_recurrence")
+    ]
+    if keys.get("pretrain") == "language_model" and model not in readers:
+        raise ValueError(
+            "A language model teaches a model that reads words one by one: "
+            f"{', '.join(readers)}. Received: {model!r}"
+        )
     return Recipe(**{**kin.defaults, **keys})
 
 
@@ -126,7 +136,6 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     """
     console = Console(highlight=False)
     began = time.perf_counter()
-    keras.utils.set_random_seed(chosen.seed)
     policy = "mixed_bfloat16" if chosen.mixed_precision else "float32"
     keras.config.set_dtype_policy(policy)
 
@@ -139,9 +148,9 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
             f"{corpus.name!r} has {has}."
         )
     report.show_corpus(corpus, console)
-    classifier = building.build(
-        building.pretrained(chosen, corpus, folder, console), corpus, console
-    )
+    going_on = building.pretrained(chosen, corpus, folder, console)
+    keras.utils.set_random_seed(chosen.seed)
+    classifier = building.build(going_on, corpus, console)
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(chosen, folder / "recipe.toml")
 

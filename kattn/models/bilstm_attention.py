@@ -155,6 +155,11 @@ class BiLSTMAttentionBackbone(Presets, keras_hub.models.Backbone):
         self.penalty = penalty
         self.dropout = dropout
 
+    @property
+    def word_recurrence(self):
+        """The `Bidirectional` layer over words, which a language model can teach."""
+        return self.encoder.recurrent
+
     def attention_model(self):
         """The same layers and weights, with the attention as outputs.
 

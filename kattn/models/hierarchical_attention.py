@@ -214,6 +214,11 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
         self.dropout = dropout
         self.normalizer = normalizer
 
+    @property
+    def word_recurrence(self):
+        """The `Bidirectional` layer over words, which a language model can teach."""
+        return self.word_encoder.layer.recurrent
+
     def attention_model(self):
         """The same layers and weights, with the attention as outputs.
 
