@@ -8,6 +8,9 @@ from kattn import assets
 from kattn.datasets.assemble import Rules
 from kattn.names import unknown
 
+#: The formats of one file an example, one folder a class.
+FOLDERS = ("folders", "posts")
+
 
 @dataclass(frozen=True)
 class File:
@@ -40,7 +43,8 @@ class Form:
 
     Args:
         about: The form in words.
-        format: `"folders"` (one file an example, one folder a class), `"table"`,
+        format: `"folders"` (one file an example, one folder a class), `"posts"` (the
+            same, of Usenet posts, whose bodies alone are read), `"table"`,
             `"json_lines"` or `"trec"` (`LABEL:sublabel text`).
         splits: Split name to its file, or its folder for `"folders"`. `"all"` is a
             corpus without splits; `"unlabelled"` may be absent.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pooch
 
 from kattn.datasets import archives
-from kattn.datasets.description import Description, File, Form
+from kattn.datasets.description import FOLDERS, Description, File, Form
 
 
 def cache_folder(description: Description) -> Path:
@@ -122,7 +122,7 @@ def _base(folder: Path, form: Form, description: Description) -> Path | None:
 
 
 def _class_folders(form: Form, description: Description) -> set[str]:
-    if form.format != "folders":
+    if form.format not in FOLDERS:
         return set()
     return {
         f"{path}/{value}".removeprefix("./")
@@ -159,7 +159,7 @@ def _contents(folder: Path, form: Form, description: Description) -> dict[str, b
             contents |= {path.removeprefix(root): data for path, data in found.items()}
         return contents
     base = _base(folder, form, description)
-    if form.format == "folders":
+    if form.format in FOLDERS:
         folders = _class_folders(form, description)
         found = [file for path in folders for file in (base / path).iterdir()]
     else:

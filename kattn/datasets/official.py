@@ -8,7 +8,8 @@ import numpy as np
 from kattn.datasets import files, readers, tables
 from kattn.datasets.assemble import assemble
 from kattn.datasets.corpus import Corpus, Split
-from kattn.datasets.description import Description, Form
+from kattn.datasets.description import FOLDERS, Description, Form
+from kattn.datasets.posts import body
 from kattn.datasets.rows import Rows, decode
 
 
@@ -59,10 +60,14 @@ def _read(form: Form, contents: dict[str, bytes], description: Description):
         encodings = description.encoding, description.fallback
         return decode(data, where, *encodings).replace("\r\n", "\n")
 
-    if form.format == "folders":
+    def post(data: bytes, where: str) -> str:
+        return body(decoded(data, where))
+
+    if form.format in FOLDERS:
+        read = post if form.format == "posts" else decoded
         return {
             part: readers.read_folders(
-                contents, folder, description.values, description.name, decoded
+                contents, folder, description.values, description.name, read
             )
             for part, folder in form.splits.items()
         }
@@ -106,7 +111,7 @@ def _rows(form: Form, text: str, where: str, label: str | None) -> Rows:
             part=form.split_column,
         )
     raise ValueError(
-        "Expected the format folders, json_lines, table or trec. "
+        "Expected the format folders, json_lines, posts, table or trec. "
         f"Received: {form.format!r}."
     )
 

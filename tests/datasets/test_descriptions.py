@@ -7,13 +7,14 @@ from kattn.datasets import load, names
 from kattn.datasets.description import describe
 
 ROOT = Path(__file__).resolve().parents[2]
-FORMATS = {"folders", "table", "json_lines", "trec"}
+FORMATS = {"folders", "posts", "table", "json_lines", "trec"}
 EXPECTED = {
     "afqmc",
     "bbc",
     "chnsenticorp",
     "imdb",
     "newsgroups20",
+    "newsgroups20_stripped",
     "sick",
     "sst2",
     "trec",
@@ -35,7 +36,7 @@ def test_a_description_is_whole(name):
     for form in corpus.forms:
         assert "train" in form.splits or set(form.splits) == {"all"}
         assert set(form.rows) == set(form.splits)
-        assert form.texts or form.format in ("folders", "trec")
+        assert form.texts or form.format in ("folders", "posts", "trec")
     for file in corpus.files:
         assert re.fullmatch("(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})", file.checksum)
         assert file.url is None or re.match("https?://", file.url)

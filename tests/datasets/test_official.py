@@ -81,6 +81,21 @@ def test_newsgroups20(tmp_path, pack, packed):
     assert any("headers" in note for note in corpus.notes)
 
 
+def test_newsgroups20_stripped(tmp_path, pack):
+    lines = ["From: a", "", "In article <1> b writes:", "> {0}?", "{0}!", "--", "a"]
+    post = "\r\n".join(lines)
+    files = {
+        f"20news-bydate-{part}/{group}/{i}": post.format(f"{part} {group} {i}").encode()
+        for part in ("train", "test")
+        for group in describe("newsgroups20_stripped").classes
+        for i in range(10)
+    }
+    pack(tmp_path / "20news-bydate.tar.gz", files)
+    corpus = clean(load("newsgroups20_stripped", tmp_path))
+    assert sizes(corpus) == [180, 20, 200]
+    assert corpus.test.texts[0] == "test alt.atheism 0!"
+
+
 @pytest.mark.parametrize("packed", ["SST-2.zip", "unpacked", "unpacked/SST-2"])
 def test_sst2(tmp_path, pack, packed):
     sentences = [f'one{i} "two{i} three{i} ' for i in range(40)]

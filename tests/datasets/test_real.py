@@ -116,6 +116,23 @@ def test_newsgroups20(shared_data):
     assert on_both_sides(corpus.train, corpus.validation) == 0
 
 
+@NOT_OFFICIAL
+def test_newsgroups20_stripped(shared_data):
+    # The oracle: private functions of scikit-learn, behind `fetch_20newsgroups`.
+    oracle = pytest.importorskip("sklearn.datasets._twenty_newsgroups")
+    folder = shared_data("newsgroups20")
+    whole = load("newsgroups20", folder)
+    bare = load("newsgroups20_stripped", folder)
+    assert len(bare.test) == 7532 and "" in bare.test.texts
+    expected = [
+        oracle.strip_newsgroup_quoting(
+            oracle.strip_newsgroup_footer(oracle.strip_newsgroup_header(post))
+        )
+        for post in whole.test.texts
+    ]
+    assert bare.test.texts == expected
+
+
 def test_chnsenticorp(shared_data):
     corpus = load("chnsenticorp", shared_data("zh_chnsenticorp"))
     assert counts(corpus.train) == [4801, 4799]
