@@ -110,3 +110,16 @@ def padded_pairs(padded):
         }
 
     return inputs
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of a real corpus, or a skipped test."""
+
+    def folder(name):
+        path = Path(__file__).resolve().parents[2] / "shared" / "data" / name
+        if not path.is_dir():
+            pytest.skip(f"the real corpus is not here: {path}")
+        return path
+
+    return folder

@@ -1,24 +1,8 @@
 import io
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-
-@pytest.fixture
-def shared_data():
-    """The folder of a real corpus, or a skipped test."""
-
-    def folder(name):
-        path = SHARED / name
-        if not path.is_dir():
-            pytest.skip(f"the real corpus is not here: {path}")
-        return path
-
-    return folder
 
 
 @pytest.fixture(autouse=True)
