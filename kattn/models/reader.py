@@ -11,12 +11,14 @@ from keras import ops
 from kattn import scores
 from kattn.layers import Attention, AttentionCell, AttentionRNN
 from kattn.models.best_matches import BestMatches
+from kattn.models.own_words import OwnWords
 from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
 from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import PairPreprocessor, pair_inputs
 from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder
+from kattn.models.similarities import Similarities
 from kattn.models.text_pair_classifier import TextPairClassifier
 from kattn.names import unknown
 from kattn.text import WordTokenizer
@@ -130,6 +132,9 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             the output: overlap, lengths, negation.
         best_matches: Whether those of `kattn.models.BestMatches` are: how well the
             words of each text are matched by single words of the other.
+        own_words: Whether it is joined how x and y differ, the mean vectors of the
+            words that only one of the texts has: their cosine, `1 / (1 + |x - y|)`,
+            `|x - y|` and `x * y`.
         dropout: Fraction dropped in training: of the features of word vectors, the same
             in all words of both texts, and of the entries of states.
         dtype: Precision policy of the layers.
@@ -160,6 +165,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         compare=False,
         pair_features=False,
         best_matches=False,
+        own_words=False,
         dropout=0.0,
         dtype=None,
         **kwargs,
@@ -252,6 +258,20 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
                 *texts, *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
             )
             vector = ops.concatenate([vector, matched], axis=-1)
+        if own_words:
+            own = OwnWords(dtype=dtype, name="own_words")(
+                *ids, premise_mask=masks[0], hypothesis_mask=masks[1]
+            )
+            mean = LivePooling("mean", dtype=dtype, name="own_pooling")
+            left, right = (
+                mean(text, mask=mask) for text, mask in zip(texts, own, strict=True)
+            )  # (B, D)
+            similar = Similarities(dtype=dtype, name="own_similarities")(
+                ops.concatenate([left, right], axis=0)
+            )  # (B, 2)
+            vector = ops.concatenate(
+                [vector, similar, ops.abs(left - right), left * right], axis=-1
+            )
         super().__init__(
             inputs=inputs,
             outputs=vector,
@@ -270,6 +290,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         self.compare = compare
         self.pair_features = pair_features
         self.best_matches = best_matches
+        self.own_words = own_words
         self.dropout = dropout
 
     def attention_model(self):
@@ -298,6 +319,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
             "compare": self.compare,
             "pair_features": self.pair_features,
             "best_matches": self.best_matches,
+            "own_words": self.own_words,
             "dropout": self.dropout,
         }
 

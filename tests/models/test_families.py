@@ -33,6 +33,7 @@ SMALL = {
         "attention": "dynamic",
         "shared": True,
         "best_matches": True,
+        "own_words": True,
     },
 }
 

@@ -90,6 +90,23 @@ def test_is_the_papers_model_padded_or_alone(attention, options, oracles, padded
         np.testing.assert_allclose(words[: len(premise)], shares, atol=1e-5)
 
 
+def test_the_words_that_one_text_has_alone_are_compared(padded_pairs):
+    backbone = make(own_words=True)
+    outputs = np.array(backbone(padded_pairs(PREMISES, HYPOTHESES, (7, 4))))
+    table = np.array(backbone.token_embedding.embeddings)
+    for row, own in zip(
+        outputs, [([3, 7, 2, 9], []), ([5, 3], [8, 2, 6])], strict=True
+    ):
+        left, right = (
+            table[words].mean(axis=0) if words else np.zeros(5) for words in own
+        )
+        lengths = np.linalg.norm(left) * np.linalg.norm(right)
+        cosine = left @ right / lengths if lengths else 0.0
+        near = 1 / (1 + np.linalg.norm(left - right))
+        expected = [cosine, near, *np.abs(left - right), *(left * right)]
+        np.testing.assert_allclose(row[7:], expected, atol=1e-5)
+
+
 def test_an_unknown_reading():
     with pytest.raises(ValueError, match="Did you mean 'dynamic'"):
         ReaderBackbone(12, attention="dinamic")
