@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import statistics
 import tempfile
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def _figures(about, metrics):
         f"{100 * about.deviation:.1f} |",
         f"| {plain['method']} | | {_percent(plain['accuracy'])} |",
     ]
+    if "unseen" in metrics:
+        repeated = metrics["test"]["examples"] - metrics["unseen"]["examples"]
+        mean = statistics.fmean(one["unseen"] for one in metrics["seeds"].values())
+        lines.append(
+            f"| mean without the {repeated:,} test examples that also stand in train "
+            f"| | {_percent(mean)} |"
+        )
     examples = f"{metrics['test']['examples']:,}"
     return f"Accuracy; {examples} test examples.\n\n" + "\n".join(lines)
 

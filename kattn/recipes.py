@@ -27,6 +27,7 @@ from kattn import (
     robustness,
     serving,
 )
+from kattn.datasets.equality import unseen
 from kattn.files import replacing
 from kattn.models.families import FAMILIES, family
 from kattn.progress import CHECKPOINT, Progress
@@ -214,6 +215,13 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
         },
         "versions": _versions(),
     }
+    rows = unseen(corpus)
+    if len(rows) < len(test):
+        right = predicted == test.labels
+        metrics["unseen"] = {
+            "examples": len(rows),
+            "accuracy": float(right[rows].mean()),
+        }
     # Last, for it says that the run is finished.
     _write_metrics(metrics, folder)
     (folder / CHECKPOINT).unlink()

@@ -17,8 +17,8 @@ def keep_best(folder, finished) -> dict:
     Args:
         folder: Gets `preset/` and `saved_model/` of the best run, and with them its
             history, its page of attention and its metrics; `metrics.json` has beside
-            these `seeds`, the accuracies of all runs, and their `mean` and
-            `standard_deviation`.
+            these `seeds`, the accuracies of all runs, and the `mean` and
+            `standard_deviation` of those on the test split.
         finished: Seed to the folder of its run.
 
     Returns:
@@ -34,13 +34,13 @@ def keep_best(folder, finished) -> dict:
             with replacing(folder / path.name) as copy:
                 shutil.copyfile(path, copy)
     test = [one["test"]["accuracy"] for one in metrics.values()]
+    splits = [
+        name for name in ("test", "unseen", "validation") if name in metrics[best]
+    ]
     return {
         **metrics[best],
         "seeds": {
-            str(seed): {
-                "test": one["test"]["accuracy"],
-                "validation": one["validation"]["accuracy"],
-            }
+            str(seed): {name: one[name]["accuracy"] for name in splits}
             for seed, one in metrics.items()
         },
         "mean": statistics.fmean(test),

@@ -59,9 +59,10 @@ def run(tmp_path):
     metrics |= {
         "seed": 1,
         "seeds": {
-            "0": {"test": 0.5, "validation": 0.25},
-            "1": {"test": 0.75, "validation": 0.5},
+            "0": {"test": 0.5, "unseen": 0.375, "validation": 0.25},
+            "1": {"test": 0.75, "unseen": 0.625, "validation": 0.5},
         },
+        "unseen": {"examples": 414, "accuracy": 0.625},
         "mean": 0.625,
         "standard_deviation": 0.125,
         "baseline": {"method": "Tossing a coin", "accuracy": 0.2, "seconds": 1.0},
@@ -96,6 +97,7 @@ def test_a_run_is_published(run, tmp_path):
         "| 1 (this one) | 50.0 % | 75.0 % |",
         "62.5 %, 12.5 |",
         "| Tossing a coin | | 20.0 % |",
+        "without the 10 test examples that also stand in train | | 50.0 % |",
         "letters: 12.5 %; in lower case 25.0 %, in upper case 37.5 %",
         "10.0 %, 20.0 %, 30.0 %, 40.0 %.",
         "None that are known.",

@@ -390,9 +390,17 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path):
 
 def test_of_several_seeds_the_one_best_on_validation_is_kept(reviews, tmp_path):
     pytest.importorskip("gensim", reason="the extra `vectors` is not installed")
+    # All texts are test texts too, and ten more: most of them stand in train.
+    with open(reviews, newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    test_file = tmp_path / "test.csv"
+    with open(test_file, "w", newline="", encoding="utf-8") as file:
+        more = [[f"{text} At last.", stars] for text, stars in rows[:10]]
+        csv.writer(file).writerows([header, *rows, *more])
     options = {
         **SMALL,
         "dataset": str(reviews),
+        "test_file": str(test_file),
         "pretrain": "word2vec",
         "epochs": 2,
         "seeds": [3, 1],
@@ -406,9 +414,10 @@ def test_of_several_seeds_the_one_best_on_validation_is_kept(reviews, tmp_path):
     for seed, one in ran.items():
         assert one["seed"] == seed
         assert metrics["seeds"][str(seed)] == {
-            "test": one["test"]["accuracy"],
-            "validation": one["validation"]["accuracy"],
+            part: one[part]["accuracy"] for part in ("test", "unseen", "validation")
         }
+        # Nine tenths are trained on, and a tenth is the validation split.
+        assert one["test"]["examples"] == 110 and one["unseen"]["examples"] == 20
     test = [one["test"]["accuracy"] for one in ran.values()]
     assert metrics["mean"] == pytest.approx(np.mean(test))
     assert metrics["standard_deviation"] == pytest.approx(np.std(test, ddof=1))

@@ -61,6 +61,19 @@ def firsts(examples: Sequence[str]) -> list[int]:
     return list(seen.values())
 
 
+def unseen(corpus) -> list[int]:
+    """Rows of the test split whose texts do not also stand in the training split.
+
+    Args:
+        corpus: A `kattn.datasets.Corpus`.
+
+    Returns:
+        Positions in ascending order.
+    """
+    seen = set(keys(corpus.train))
+    return [i for i, example in enumerate(keys(corpus.test)) if example not in seen]
+
+
 def count_in(examples: Iterable[str], others: Iterable[str]) -> int:
     """How many of the examples also stand among others.
 

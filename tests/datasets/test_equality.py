@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kattn.datasets.corpus import Corpus, Split
-from kattn.datasets.equality import count_in, firsts, key, keys
+from kattn.datasets.equality import count_in, firsts, key, keys, unseen
 
 
 @settings(deadline=None)
@@ -44,6 +44,14 @@ def test_a_pair_is_equal_in_its_order():
 def test_firsts_and_counts():
     assert firsts(["a", "b", "a", "c", "b"]) == [0, 1, 3]
     assert count_in(["a", "a", "b"], ["a", "c"]) == 2
+
+
+def test_unseen_is_what_does_not_stand_in_train():
+    train, test = (
+        Split(texts, np.zeros(len(texts), np.int32))
+        for texts in (["A good film.", "bad"], ["bad?", "good", "a good film", "fair"])
+    )
+    assert unseen(Corpus("x", ("a", "b"), train, test, test, ())) == [1, 3]
 
 
 def test_split_takes_and_counts():
