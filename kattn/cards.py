@@ -17,6 +17,7 @@ from kattn.models.families import family
 
 #: What only a person can say of a preset: what was tried, what it cannot do.
 NOTES = "notes.md"
+_KEPT = (NOTES, "attention.png")
 _TABLE = re.compile(r"(<!-- presets -->\n).*?(<!-- /presets -->\n)", re.DOTALL)
 
 
@@ -25,7 +26,8 @@ def publish(run, folder) -> Path:
 
     Args:
         run: The folder of a run by several seeds.
-        folder: `models/<name>`. Its `notes.md` is kept, and ends the card.
+        folder: `models/<name>`. Its `notes.md` is kept, and ends the card; a picture
+            of its attention is kept, too.
 
     Returns:
         The folder.
@@ -46,8 +48,9 @@ def publish(run, folder) -> Path:
         shutil.copytree(run / "preset", made)
         shutil.copyfile(run / "metrics.json", made / "metrics.json")
         (made / "recipe.toml").write_text(tomli_w.dumps(keys), encoding="utf-8")
-        if (folder / NOTES).is_file():
-            shutil.copyfile(folder / NOTES, made / NOTES)
+        for name in _KEPT:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, made / name)
         text = card(folder.name, made)
         (made / "README.md").write_text(text, encoding="utf-8")
         if folder.is_dir():

@@ -73,7 +73,8 @@ def run(tmp_path):
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     recipe = shipped.joinpath("recipe.toml").read_text()
-    recipe += 'data_dir = "/home/me"\nvectors = "/home/me/glove.txt.gz"\n'
+    recipe = re.sub(r'vectors = ".*"', 'vectors = "/home/me/glove.txt.gz"', recipe)
+    recipe += 'data_dir = "/home/me"\n'
     (folder / "recipe.toml").write_text(recipe)
     return folder
 
