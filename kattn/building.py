@@ -88,7 +88,8 @@ def pretrained(chosen: Recipe, corpus, folder: Path, console: Console) -> Recipe
         texts = list(itertools.chain(*texts) if corpus.pairs else texts)
         words = count_vocabulary(texts, chosen.vocabulary_size, chosen.min_count)
         if chosen.dataset in datasets.having_further():
-            texts += datasets.load_further(chosen.dataset, chosen.data_dir)
+            further = datasets.load_further(chosen.dataset, chosen.data_dir)
+            texts += further[: chosen.limit]
     if not path.is_file():
         console.print(f"Learning word vectors from {len(texts):,} texts.")
         vectors = learn_vectors(texts, words, chosen.embedding_dim or 100)

@@ -83,7 +83,14 @@ def run(arguments: dict) -> Path:
 
 def _all(chosen, folder, tensorboard):
     one = train_seeds if chosen.seeds else train
-    return one(chosen, folder, tensorboard)
+    try:
+        return one(chosen, folder, tensorboard)
+    except KeyboardInterrupt:
+        if (folder / "recipe.toml").is_file():
+            Console(highlight=False).print(
+                f"\nTo go on later: python train.py --resume {folder}"
+            )
+        raise
 
 
 def complete(keys: dict) -> Recipe:
@@ -140,15 +147,10 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     policy = "mixed_bfloat16" if chosen.mixed_precision else "float32"
     keras.config.set_dtype_policy(policy)
 
-    corpus = building.corpus_of(chosen)
-    kin = family(chosen.model)
-    if corpus.pairs != kin.pairs:
-        reads, has = ("pairs of texts", "single texts")[:: 1 if kin.pairs else -1]
-        raise ValueError(
-            f"The model {chosen.model!r} reads {reads}, and the corpus "
-            f"{corpus.name!r} has {has}."
-        )
+    corpus = _corpus(chosen)
     report.show_corpus(corpus, console)
+    if chosen.pretrain:
+        _begin(chosen, corpus, folder)
     going_on = building.pretrained(chosen, corpus, folder, console)
     keras.utils.set_random_seed(chosen.seed)
     classifier = building.build(going_on, corpus, console)
@@ -168,22 +170,18 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     if not progress.finished(chosen.epochs):
-        try:
-            classifier.fit(
-                corpus.train.texts,
-                corpus.train.labels,
-                batch_size=chosen.batch_size,
-                validation_data=(corpus.validation.texts, corpus.validation.labels),
-                epochs=chosen.epochs,
-                initial_epoch=progress.next_epoch,
-                callbacks=callbacks,
-                class_weight=_class_weight(chosen, corpus),
-                seed=chosen.seed,
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
-        except KeyboardInterrupt:
-            console.print(f"\nTo go on later: python train.py --resume {folder}")
-            raise
+        classifier.fit(
+            corpus.train.texts,
+            corpus.train.labels,
+            batch_size=chosen.batch_size,
+            validation_data=(corpus.validation.texts, corpus.validation.labels),
+            epochs=chosen.epochs,
+            initial_epoch=progress.next_epoch,
+            callbacks=callbacks,
+            class_weight=_class_weight(chosen, corpus),
+            seed=chosen.seed,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
     classifier.set_weights(progress.best_weights)
 
     test = corpus.test
@@ -247,13 +245,11 @@ def train_seeds(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path
         The folder.
     """
     console = Console(highlight=False)
-    corpus = building.corpus_of(chosen)
+    corpus = _corpus(chosen)
+    _begin(chosen, corpus, folder)
     same = dataclasses.replace(
         building.pretrained(chosen, corpus, folder, console), seeds=None
     )
-    building.build(same, corpus, Console(quiet=True))  # bad input leaves nothing
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe.write(chosen, folder / "recipe.toml")
     finished = {seed: folder / f"seed_{seed}" for seed in chosen.seeds}
     for seed, run in finished.items():
         if not (run / "metrics.json").is_file():
@@ -266,6 +262,28 @@ def train_seeds(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path
     _write_metrics(metrics, folder)
     report.show_seeds(metrics, console)
     return folder
+
+
+def _corpus(chosen):
+    """The corpus of a recipe, if its model can read it."""
+    corpus = building.corpus_of(chosen)
+    kin = family(chosen.model)
+    if corpus.pairs != kin.pairs:
+        reads, has = ("pairs of texts", "single texts")[:: 1 if kin.pairs else -1]
+        raise ValueError(
+            f"The model {chosen.model!r} reads {reads}, and the corpus "
+            f"{corpus.name!r} has {has}."
+        )
+    return corpus
+
+
+def _begin(chosen, corpus, folder):
+    """Write the recipe, so that a killed run can go on, if it makes a model."""
+    building.build(
+        dataclasses.replace(chosen, pretrain=None), corpus, Console(quiet=True)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(chosen, folder / "recipe.toml")
 
 
 def _class_weight(chosen, corpus):

@@ -284,6 +284,7 @@ def test_a_checkpoint_of_another_model_or_half_a_file_is_refused(finished, tmp_p
         ({"pretrain": "word2vec", "vectors": "x.txt"}, "are learned, read or a preset"),
         ({"seeds": [1, 1]}, "'seeds' are different"),
         ({"seeds": [0, 1], "from_preset": "han_bbc"}, "Unknown preset"),
+        ({"model": "abcnn", "seeds": [0, 1]}, "reads pairs of texts"),
         ({"label_column": "star"}, "star"),
     ],
 )
@@ -387,6 +388,24 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path):
 
 
 # === Several seeds, and vectors learned first ===
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_stopped_while_it_learns_without_labels_a_run_can_go_on(
+    seeds, reviews, tmp_path, monkeypatch, capsys
+):
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(building, "learn_vectors", stopped)
+    folder = tmp_path / "run"
+    options = {**SMALL, "dataset": str(reviews), "pretrain": "word2vec", "seeds": seeds}
+    with pytest.raises(KeyboardInterrupt):
+        recipes.run({**options, "output": str(folder)})
+    assert f"--resume {folder}" in capsys.readouterr().out.replace("\n", "")
+    assert [path.name for path in folder.iterdir()] == ["recipe.toml"]
+    with pytest.raises(KeyboardInterrupt):  # it is there again
+        recipes.run({"resume": str(folder)})
 
 
 def test_of_several_seeds_the_one_best_on_validation_is_kept(reviews, tmp_path):
