@@ -12,6 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from kattn.devices import on_cpu
+from kattn.models import packed, packed_gru
+
 _PIECE = 100  # words that are read at a time
 _DRAWN = 512  # words that a right one is compared with
 _BATCH = 64
@@ -69,11 +72,7 @@ class LanguageModel(keras.Model):
         """The loss; see the class."""
         mask = token_ids != 0  # (B, T)
         words = self.word_dropout(self.token_embedding(token_ids), training=training)
-        readers = self.recurrent.forward_layer, self.recurrent.backward_layer
-        before, after = (
-            reader(words, mask=mask, training=training) for reader in readers
-        )
-        before, after = _states(before), ops.flip(_states(after), axis=1)
+        before, after = self._read(words, mask, training)  # (B, T, units) each
         nearby = (
             (before[:, :-1], token_ids[:, 1:]),  # (B, T - 1, units), (B, T - 1)
             (after[:, 1:], token_ids[:, :-1]),
@@ -91,6 +90,19 @@ class LanguageModel(keras.Model):
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         """What `call` gave."""
         return y_pred
+
+    def _read(self, words, mask, training):
+        """The states after each word, and those after it from the end."""
+        readers = self.recurrent.forward_layer, self.recurrent.backward_layer
+        if training and isinstance(readers[0], keras.layers.GRU) and on_cpu():
+            live = packed.Live.of(mask)
+            cells = (reader.cell for reader in readers)
+            states = packed_gru.read(live.packed(words), live, *cells)
+            return ops.split(live.padded(states), 2, axis=-1)
+        before, after = (
+            reader(words, mask=mask, training=training) for reader in readers
+        )
+        return _states(before), ops.flip(_states(after), axis=1)
 
     def _cross_entropies(self, states, target, training):
         """Cross-entropies `(B, T - 1)` of states `(B, T - 1, D)`."""
