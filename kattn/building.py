@@ -187,6 +187,7 @@ def _head(chosen):
     return {
         "dropout": chosen.dropout if rate is None else rate,
         "ngrams": chosen.ngrams or 0,
+        "ngram_order": chosen.ngram_order,
     }
 
 

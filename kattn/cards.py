@@ -86,9 +86,11 @@ def card(name: str, folder: Path) -> str:
         f'"{name}")\nclassifier.classify({example})\n```',
         "## Figures",
         _figures(about, metrics),
+        _alone(metrics),
         _robustness(metrics),
         f"{metrics['parameters']:,} parameters, {about.megabytes:.1f} MB; "
         f"{metrics['seconds']['total']:,.0f} seconds of training a seed.",
+        _quantized(keys),
         "## How it was trained",
         "On the training split alone, everything chosen on the validation split, the "
         "test split read once for each seed:",
@@ -127,6 +129,29 @@ def _figures(about, metrics):
         )
     examples = f"{metrics['test']['examples']:,}"
     return f"Accuracy; {examples} test examples.\n\n" + "\n".join(lines)
+
+
+def _alone(metrics):
+    """What its parts get alone; "" where it is a network alone."""
+    if "alone" not in metrics:
+        return ""
+    return (
+        "The answer is the mean of a network's logits and of those that words and runs "
+        "of words have by themselves (`ngrams`). On validation the network of this "
+        f"seed alone gets {_percent(metrics['alone']['network'])}, the n-grams alone "
+        f"{_percent(metrics['alone']['ngrams'])}, both together "
+        f"{_percent(metrics['validation']['accuracy'])}."
+    )
+
+
+def _quantized(keys):
+    """What 8 bits mean to who trains on; "" for word vectors of 32."""
+    if "quantize" not in keys:
+        return ""
+    return (
+        "Its word vectors are kept in 8 bits a number, which the figures are of; where "
+        "the model is trained further, they stay as they are."
+    )
 
 
 def _robustness(metrics):

@@ -48,8 +48,9 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--vectors", metavar="FILE", help="word vectors, GloVe format")
     model.add_argument(
         "--pretrain",
-        choices=["word2vec", "language_model"],
-        help="learn word vectors from the corpus, and to read with them",
+        metavar="WHAT",
+        help="word2vec: learn word vectors from the corpus; language_model: and to "
+        "read with them; the name of a corpus: train on its labels first",
     )
     model.add_argument("--embedding-dim", type=int, metavar="N")
     model.add_argument(
@@ -62,7 +63,10 @@ def parser() -> argparse.ArgumentParser:
         "--output-dropout", type=float, metavar="RATE", help="of the text's vector"
     )
     model.add_argument(
-        "--ngrams", type=int, metavar="N", help="a table of word pairs, N rows"
+        "--ngrams", type=int, metavar="N", help="so many runs of words speak, too"
+    )
+    model.add_argument(
+        "--ngram-order", type=int, metavar="N", help="of at most N words (3)"
     )
     model.add_argument(
         "--vocabulary-size", type=int, metavar="N", help="at most N words"
@@ -110,6 +114,9 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--learning-rate", type=float, metavar="RATE")
     training.add_argument(
         "--patience", type=int, metavar="N", help="epochs without a better validation"
+    )
+    training.add_argument(
+        "--quantize", choices=["int8"], help="keep word vectors in 8 bits a number"
     )
     training.add_argument("--class-weight", choices=["balanced"])
     training.add_argument("--seed", type=int, metavar="N")

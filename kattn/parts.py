@@ -39,6 +39,9 @@ def like(part):
 def of_policy(part, policy):
     """The part, which computes in that precision from now on where it is a layer."""
     if isinstance(part, keras.Layer):
+        # A map is of a model whose embedding was quantized, which no part is.
+        if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+            policy = policy.default_policy
         part.dtype_policy = policy
     return part
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tomli_w
 
+from kattn import datasets
 from kattn.files import replacing
 from kattn.names import unknown
 
@@ -36,6 +37,8 @@ class Recipe:
         pretrain: `"word2vec"` learns the word vectors, in place of `vectors`, from the
             training texts and the texts without labels that the corpus brings along;
             `"language_model"` goes on to teach a recurrent model to read with them.
+            A corpus's name: train on its labels first, without the texts that this
+            corpus holds out, and go on from there with a new head.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
         freeze_embedding: Whether word vectors stay as they start.
@@ -75,11 +78,14 @@ class Recipe:
         compare: Whether a reader compares what was read with what was asked.
         dropout: Fraction dropped in training; what of, the backbone says.
         output_dropout: Fraction of the text's vector dropped; as `dropout` if `None`.
-        ngrams: Rows of the table of words and pairs of words, of single texts.
+        ngrams: How many words and runs of words speak for themselves, of single texts.
+        ngram_order: The most words of a run.
         epochs: The most epochs.
         batch_size: Texts a batch.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
         patience: So many epochs without a better validation end the training.
+        quantize: `"int8"` keeps the word vectors of the trained model in 8 bits a
+            number, a quarter of the bytes; all figures are of what is kept.
         class_weight: `"balanced"` makes all classes count the same.
         mixed_precision: Whether to compute in bfloat16.
         seed: Seed of weights, dropout and shuffling; splits have seeds of their own.
@@ -139,10 +145,12 @@ class Recipe:
     dropout: float = 0.4
     output_dropout: float | None = None
     ngrams: int | None = None
+    ngram_order: int = 3
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 3e-3
     patience: int = 2
+    quantize: str | None = None
     class_weight: str | None = None
     mixed_precision: bool = False
     seed: int = 0
@@ -173,9 +181,19 @@ class Recipe:
                 )
         if self.class_weight not in (None, "balanced"):
             raise unknown("class weight", self.class_weight, ["balanced"])
-        if self.pretrain not in (None, *PRETRAININGS):
-            raise unknown("pretraining", self.pretrain, PRETRAININGS)
-        if self.pretrain and (self.vectors or self.from_preset):
+        if self.quantize not in (None, "int8"):
+            raise unknown("quantization", self.quantize, ["int8"])
+        corpora = datasets.names()
+        if self.pretrain not in (None, *PRETRAININGS, *corpora):
+            known = [*PRETRAININGS, *corpora]
+            raise unknown("pretraining", self.pretrain, known)
+        if self.pretrain == self.dataset:
+            raise ValueError(
+                "What is trained first is another corpus than the recipe's. Received: "
+                f"pretrain={self.pretrain!r}, dataset={self.dataset!r}"
+            )
+        learned = self.vectors if self.pretrain in PRETRAININGS else None
+        if self.pretrain and (learned or self.from_preset):
             raise ValueError(
                 "Word vectors are learned, read or a preset's. Received: "
                 f"pretrain={self.pretrain!r}, vectors={self.vectors!r}, "

@@ -20,6 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from kattn import (
     baseline,
     building,
+    datasets,
     explain,
     recipe,
     repeats,
@@ -27,12 +28,16 @@ from kattn import (
     robustness,
     serving,
 )
-from kattn.datasets.equality import unseen
+from kattn.datasets.equality import apart, unseen
 from kattn.files import replacing
 from kattn.models.families import FAMILIES, family
+from kattn.models.word_embedding import NAME
 from kattn.progress import CHECKPOINT, Progress
 from kattn.recipe import Recipe
 from kattn.version import __version__
+
+#: Where a run keeps the training on another corpus that it begins with.
+FIRST = "first"
 
 
 def run(arguments: dict) -> Path:
@@ -129,7 +134,7 @@ def complete(keys: dict) -> Recipe:
     return Recipe(**{**kin.defaults, **keys})
 
 
-def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
+def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) -> Path:
     """Train, evaluate, save and export by a recipe; go on where a former try stopped.
 
     Args:
@@ -138,6 +143,7 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
             `history.csv`, `recipe.toml` and, if the model weighs words,
             `attention.html`.
         tensorboard: Whether to write logs for TensorBoard to `tensorboard/`.
+        corpus: The recipe's `kattn.datasets.Corpus`, where it was loaded already.
 
     Returns:
         The folder.
@@ -147,11 +153,14 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
     policy = "mixed_bfloat16" if chosen.mixed_precision else "float32"
     keras.config.set_dtype_policy(policy)
 
-    corpus = _corpus(chosen)
+    corpus = corpus or _corpus(chosen)
     report.show_corpus(corpus, console)
     if chosen.pretrain:
         _begin(chosen, corpus, folder)
-    going_on = building.pretrained(chosen, corpus, folder, console)
+    if chosen.pretrain in datasets.names():
+        going_on = _trained_first(chosen, corpus, folder)
+    else:
+        going_on = building.pretrained(chosen, corpus, folder, console)
     keras.utils.set_random_seed(chosen.seed)
     classifier = building.build(going_on, corpus, console)
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,6 +192,9 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
             verbose=1 if sys.stdout.isatty() else 2,
         )
     classifier.set_weights(progress.best_weights)
+    parameters = classifier.count_params()
+    if chosen.quantize and not classifier.backbone.token_embedding.quantization_mode:
+        classifier.quantize(chosen.quantize, filters=NAME)
 
     test = corpus.test
     predicted = classifier.predict(test.texts, batch_size=64, verbose=0).argmax(axis=-1)
@@ -205,7 +217,8 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
         "best_epoch": progress.best_epoch + 1,
         "epochs": len(progress.history),
         "seed": chosen.seed,
-        "parameters": classifier.count_params(),
+        "training_examples": len(corpus.train),
+        "parameters": parameters,
         "seconds": {
             "training": sum(row["seconds"] for row in progress.history),
             "total": time.perf_counter() - began,
@@ -213,6 +226,8 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path:
         },
         "versions": _versions(),
     }
+    if chosen.ngrams:
+        metrics["alone"] = _opinions(classifier, corpus.validation)
     rows = unseen(corpus)
     if len(rows) < len(test):
         right = predicted == test.labels
@@ -247,9 +262,9 @@ def train_seeds(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path
     console = Console(highlight=False)
     corpus = _corpus(chosen)
     _begin(chosen, corpus, folder)
-    same = dataclasses.replace(
-        building.pretrained(chosen, corpus, folder, console), seeds=None
-    )
+    same = dataclasses.replace(chosen, seeds=None)
+    if chosen.pretrain not in datasets.names():  # which each seed begins with
+        same = building.pretrained(same, corpus, folder, console)
     finished = {seed: folder / f"seed_{seed}" for seed in chosen.seeds}
     for seed, run in finished.items():
         if not (run / "metrics.json").is_file():
@@ -262,6 +277,18 @@ def train_seeds(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path
     _write_metrics(metrics, folder)
     report.show_seeds(metrics, console)
     return folder
+
+
+def _trained_first(chosen, corpus, folder):
+    """Train on the labels of another corpus; the recipe to go on with from there."""
+    other = {"dataset": chosen.pretrain, "pretrain": None}
+    kept = {"ngrams": None, "quantize": None}  # what is for the finished model alone
+    first = dataclasses.replace(chosen, **other, **kept)
+    run = folder / FIRST
+    if not (run / "metrics.json").is_file():
+        train(first, run, corpus=apart(_corpus(first), corpus))
+    start = {"pretrain": None, "vectors": None, "from_preset": str(run / "preset")}
+    return dataclasses.replace(chosen, **start)
 
 
 def _corpus(chosen):
@@ -284,6 +311,16 @@ def _begin(chosen, corpus, folder):
     )
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(chosen, folder / "recipe.toml")
+
+
+def _opinions(classifier, split):
+    """Accuracies of a classifier's network and of its n-grams, each alone."""
+    inputs = classifier.preprocessor(split.texts)
+    said = classifier.opinions_model().predict(inputs, batch_size=64, verbose=0)
+    return {
+        name: float(np.mean(logits.argmax(axis=-1) == split.labels))
+        for name, logits in said.items()
+    }
 
 
 def _class_weight(chosen, corpus):

@@ -178,6 +178,31 @@ def test_word_vectors_start_the_embedding_and_set_its_width(reviews, tmp_path):
     assert "1 of" in shown.get()
 
 
+def test_word_vectors_are_kept_in_eight_bits_and_the_figures_are_of_them(
+    reviews, tmp_path
+):
+    tf = pytest.importorskip("tensorflow")
+    folder = tmp_path / "run"
+    options = {**SMALL, "epochs": 2, "ngrams": 50, "quantize": "int8"}
+    recipes.run({**options, "dataset": str(reviews), "output": str(folder)})
+    model = kattn.models.TextClassifier.from_preset(folder / "preset")
+    table = model.backbone.token_embedding
+    assert table.quantization_mode == "int8" and model.ngram_logits.adapted
+    assert {v.dtype for v in table.variables} == {"int8", "float32"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    scales = table.input_dim  # one for each word
+    assert model.count_params() == metrics["parameters"] + scales
+    test = kattn.datasets.load(reviews, text="review", label="stars").test
+    predicted = model.predict(test.texts, verbose=0).argmax(axis=-1)
+    assert metrics["test"]["accuracy"] == np.mean(predicted == test.labels)
+    assert metrics["alone"]["ngrams"] == 1.0 > metrics["alone"]["network"]
+    served = tf.saved_model.load(str(folder / "saved_model" / "1"))
+    given = served.signatures["serving_default"](text=tf.constant(test.texts))
+    np.testing.assert_allclose(
+        given["probabilities"], model.predict_proba(test.texts, verbose=0), atol=1e-5
+    )
+
+
 def test_the_module_exports_a_preset_and_trains_by_the_same_rules(
     finished, tmp_path, capsys
 ):
@@ -281,6 +306,7 @@ def test_a_checkpoint_of_another_model_or_half_a_file_is_refused(finished, tmp_p
         ({"model": "abcnn"}, "reads pairs of texts, and the corpus .* single texts"),
         ({"dropout": 1.5}, "less than 1"),
         ({"pretrain": "word2vex"}, "Did you mean 'word2vec'"),
+        ({"pretrain": "bbc", "dataset": "bbc"}, "is another corpus than the recipe"),
         ({"pretrain": "word2vec", "vectors": "x.txt"}, "are learned, read or a preset"),
         ({"seeds": [1, 1]}, "'seeds' are different"),
         ({"seeds": [0, 1], "from_preset": "han_bbc"}, "Unknown preset"),
@@ -406,6 +432,38 @@ def test_stopped_while_it_learns_without_labels_a_run_can_go_on(
     assert [path.name for path in folder.iterdir()] == ["recipe.toml"]
     with pytest.raises(KeyboardInterrupt):  # it is there again
         recipes.run({"resume": str(folder)})
+
+
+def test_another_corpus_is_trained_on_first(reviews, tmp_path, monkeypatch):
+    corpus = kattn.datasets.load(reviews, text="review", label="stars")
+    more = dataclasses.replace(
+        corpus,
+        class_names=("a", "b", "c"),
+        train=kattn.datasets.Split(
+            [*corpus.train.texts, *corpus.test.texts, "a tale of whales"],
+            np.append(np.resize([0, 1, 2], 90), 2).astype("int32"),
+        ),
+    )
+    corpora = {"trec": corpus, "trec50": more}
+    monkeypatch.setattr(building, "corpus_of", lambda chosen: corpora[chosen.dataset])
+    folder = tmp_path / "run"
+    options = {**SMALL, "epochs": 1, "dataset": "trec", "pretrain": "trec50"}
+    recipes.run({**options, "seeds": [3], "output": str(folder)})
+    first = kattn.models.TextClassifier.from_preset(
+        folder / "seed_3" / recipes.FIRST / "preset"
+    )
+    kept = kattn.models.TextClassifier.from_preset(folder / "preset")
+    assert first.class_names == ["a", "b", "c"] and kept.class_names == ["1", "5"]
+    words = kept.preprocessor.tokenizer.get_vocabulary()
+    assert words == first.preprocessor.tokenizer.get_vocabulary() and "whales" in words
+    assert recipe.read(folder / "seed_3" / "recipe.toml")["pretrain"] == "trec50"
+    # What the corpus holds out was not learned from.
+    held = {*corpus.validation.texts, *corpus.test.texts}
+    shown = {text for text in more.train.texts if text not in held}
+    metrics = json.loads(
+        (folder / "seed_3" / recipes.FIRST / "metrics.json").read_text()
+    )
+    assert metrics["training_examples"] == len(shown)
 
 
 def test_of_several_seeds_the_one_best_on_validation_is_kept(reviews, tmp_path):

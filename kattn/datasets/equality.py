@@ -1,5 +1,6 @@
 """When two texts are equal, so that none stands on both sides of a split."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
@@ -72,6 +73,22 @@ def unseen(corpus) -> list[int]:
     """
     seen = set(keys(corpus.train))
     return [i for i, example in enumerate(keys(corpus.test)) if example not in seen]
+
+
+def apart(corpus, other):
+    """A corpus whose training split has no text that another's held-out splits have.
+
+    Args:
+        corpus: A `kattn.datasets.Corpus`.
+        other: The one whose validation and test splits must stay unseen.
+
+    Returns:
+        A corpus.
+    """
+    held = {*keys(other.validation), *keys(other.test)}
+    examples = enumerate(keys(corpus.train))
+    rows = [i for i, example in examples if example not in held]
+    return dataclasses.replace(corpus, train=corpus.train.take(rows))
 
 
 def count_in(examples: Iterable[str], others: Iterable[str]) -> int:

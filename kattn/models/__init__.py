@@ -32,6 +32,7 @@ from kattn.models.hierarchical_attention import (
     HierarchicalAttentionTokenizer,
 )
 from kattn.models.ngram_logits import NgramLogits
+from kattn.models.opinion import MeanOpinion
 from kattn.models.own_words import OwnWords
 from kattn.models.pair_features import PairFeatures
 from kattn.models.reader import (
@@ -66,6 +67,7 @@ __all__ = [
     "HierarchicalAttentionTextClassifierPreprocessor",
     "HierarchicalAttentionTokenizer",
     "OwnWords",
+    "MeanOpinion",
     "NgramLogits",
     "PairFeatures",
     "Prediction",

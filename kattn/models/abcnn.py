@@ -20,6 +20,7 @@ from kattn.models.preprocessors import PairPreprocessor, pair_inputs
 from kattn.models.presets import Presets
 from kattn.models.similarities import Similarities
 from kattn.models.text_pair_classifier import TextPairClassifier
+from kattn.models.word_embedding import word_embedding
 from kattn.parts import like, of_policy
 from kattn.text import WordTokenizer
 
@@ -111,10 +112,8 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
         **kwargs,
     ):
         # === Layers ===
-        self.token_embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
-        )
-        match = of_policy(scores.get(match), self.token_embedding.dtype_policy)
+        self.token_embedding = word_embedding(vocabulary_size, embedding_dim, dtype)
+        match = of_policy(scores.get(match), keras.dtype_policies.get(dtype))
         self.word_dropout = PairDropout(dropout, dtype=dtype, name="word_dropout")
         self.word_pooling = LivePooling("mean", dtype=dtype, name="word_pooling")
         self.levels = [

@@ -17,6 +17,7 @@ from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import SequencePreprocessor
 from kattn.models.presets import Presets
 from kattn.models.text_classifier import TextClassifier
+from kattn.models.word_embedding import word_embedding
 from kattn.names import unknown
 from kattn.text import WordTokenizer
 
@@ -99,9 +100,7 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
                 f"score={score.name!r}"
             )
         # === Layers ===
-        self.token_embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
-        )
+        self.token_embedding = word_embedding(vocabulary_size, embedding_dim, dtype)
         self.position_embedding = None
         if positions == "sinusoidal":
             self.position_embedding = keras_hub.layers.SinePositionEncoding(
@@ -151,7 +150,7 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
         self.feed_forward_dim = feed_forward_dim
         self.positions = positions
         self.max_length = max_length
-        policy = self.token_embedding.dtype_policy
+        policy = keras.dtype_policies.get(dtype)
         self.score = parts.of_policy(score, policy)
         self.region = parts.of_policy(region, policy)
         self.normalizer = parts.of_policy(normalizer, policy)
@@ -249,7 +248,8 @@ class AttentionEncoderTextClassifier(TextClassifier):
         preprocessor: An `AttentionEncoderTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the text's vector dropped in training.
-        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
+        ngrams: How many n-grams speak for themselves, see `NgramLogits`; 0: none.
+        ngram_order: The most words of an n-gram.
         **kwargs: `name` and `compile`.
 
     Example:

@@ -15,6 +15,7 @@ from kattn.models.preprocessors import SequencePreprocessor
 from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder
 from kattn.models.text_classifier import TextClassifier
+from kattn.models.word_embedding import word_embedding
 from kattn.names import unknown
 from kattn.text import WordTokenizer
 
@@ -86,9 +87,7 @@ class BiLSTMAttentionBackbone(Presets, keras_hub.models.Backbone):
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
         # === Layers ===
-        self.token_embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
-        )
+        self.token_embedding = word_embedding(vocabulary_size, embedding_dim, dtype)
         self.word_dropout = keras.layers.Dropout(
             dropout, dtype=dtype, name="word_dropout"
         )
@@ -212,7 +211,8 @@ class BiLSTMAttentionTextClassifier(TextClassifier):
         preprocessor: A `BiLSTMAttentionTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the text's vector dropped in training.
-        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
+        ngrams: How many n-grams speak for themselves, see `NgramLogits`; 0: none.
+        ngram_order: The most words of an n-gram.
         **kwargs: `name` and `compile`.
 
     Example:

@@ -16,6 +16,7 @@ from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
 from kattn.models.recurrent import WideOrthogonal
 from kattn.models.text_classifier import TextClassifier
+from kattn.models.word_embedding import word_embedding
 from kattn.text import WordTokenizer, cut, head_and_tail, pad_to_bucket, split_sentences
 
 
@@ -159,9 +160,7 @@ class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
     ):
         # === Layers ===
         normalizer = normalizers.get(normalizer)
-        self.token_embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
-        )
+        self.token_embedding = word_embedding(vocabulary_size, embedding_dim, dtype)
         # Whole words and whole sentences are dropped, so that no document is known by
         # one name in it.
         self.word_dropout = keras.layers.Dropout(
@@ -323,7 +322,8 @@ class HierarchicalAttentionTextClassifier(TextClassifier):
         preprocessor: A `HierarchicalAttentionTextClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the document vector dropped in training.
-        ngrams: Rows of a table of words and pairs of words, see `NgramLogits`; 0: none.
+        ngrams: How many n-grams speak for themselves, see `NgramLogits`; 0: none.
+        ngram_order: The most words of an n-gram.
         **kwargs: `name` and `compile`.
 
     Example:

@@ -82,6 +82,30 @@ class _PresetsOfClass:
         return found
 
 
+def _of_preset(folder, dtype):
+    """A policy for a preset: what it keeps in 8 bits stays so, computing in `dtype`.
+
+    KerasHub takes the policy asked for in place of the preset's own, and then does not
+    find the weights that it expects.
+    """
+    config = Path(folder, "config.json")
+    if not config.is_file():
+        return dtype
+    saved = json.loads(config.read_text(encoding="utf-8"))["config"].get("dtype")
+    if not isinstance(saved, dict):
+        return dtype
+    saved = keras.dtype_policies.deserialize(saved)
+    if not isinstance(saved, keras.dtype_policies.DTypePolicyMap):
+        return dtype
+    wanted = keras.dtype_policies.get(dtype)
+    kept = {
+        path: f"{policy.quantization_mode}_from_{wanted.name}"
+        for path, policy in saved.items()
+    }
+    policies = {path: keras.dtype_policies.get(name) for path, name in kept.items()}
+    return keras.dtype_policies.DTypePolicyMap(wanted, policies)
+
+
 class Presets:
     """Mixin before a KerasHub class: kattn's names, checked files, whole saves."""
 
@@ -106,7 +130,10 @@ class Presets:
             ValueError: If there is no such preset, or a file of it is missing or is not
                 what was saved.
         """
-        return super().from_preset(locate(preset), *args, **kwargs)
+        folder = locate(preset)
+        if kwargs.get("dtype") is not None:
+            kwargs["dtype"] = _of_preset(folder, kwargs["dtype"])
+        return super().from_preset(folder, *args, **kwargs)
 
     def save_to_preset(self, preset_dir, *args, **kwargs):
         """Save as a preset: the former one is replaced whole, or left as it was.

@@ -20,6 +20,7 @@ from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder
 from kattn.models.similarities import Similarities
 from kattn.models.text_pair_classifier import TextPairClassifier
+from kattn.models.word_embedding import word_embedding
 from kattn.names import unknown
 from kattn.text import WordTokenizer
 
@@ -173,9 +174,7 @@ class ReaderBackbone(Presets, keras_hub.models.Backbone):
         if attention not in READINGS:
             raise unknown("attention", attention, READINGS)
         # === Layers ===
-        self.token_embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, dtype=dtype, name="token_embedding"
-        )
+        self.token_embedding = word_embedding(vocabulary_size, embedding_dim, dtype)
         self.word_dropout = PairDropout(dropout, dtype=dtype, name="word_dropout")
         self.premise_encoder = RecurrentEncoder(
             units, cell, dtype=dtype, name="premise_encoder"

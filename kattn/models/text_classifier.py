@@ -9,6 +9,7 @@ import numpy as np
 
 from kattn.models.examples import checked, count, split
 from kattn.models.ngram_logits import NgramLogits
+from kattn.models.opinion import MeanOpinion
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -31,9 +32,10 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         num_classes: Number of classes; that of `class_names` if `None`.
         preprocessor: Turns strings into the backbone's inputs; `None` to do it oneself.
         class_names: The labels as strings, in the order of their numbers.
-        dropout: Fraction of the text's vector dropped in training, and of the n-grams.
-        ngrams: Rows of a table of words and pairs of words, whose logits are added;
-            see `kattn.models.NgramLogits`. 0 for none.
+        dropout: Fraction of the text's vector dropped in training.
+        ngrams: How many words and runs of words speak for themselves: the logits are
+            the mean of theirs, see `kattn.models.NgramLogits`, and the network's.
+        ngram_order: The most words of a run.
         **kwargs: As for `keras_hub.models.Task`: `name`, `compile`.
     """
 
@@ -48,6 +50,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         class_names=None,
         dropout=0.0,
         ngrams=0,
+        ngram_order=3,
         **kwargs,
     ):
         if num_classes is None and class_names is None:
@@ -71,8 +74,9 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         self.ngram_logits = None
         if ngrams:
             self.ngram_logits = NgramLogits(
-                ngrams, num_classes, dropout, dtype="float32", name="ngram_logits"
+                ngrams, num_classes, ngram_order, dtype="float32", name="ngram_logits"
             )
+            self.mean_opinion = MeanOpinion(dtype="float32", name="mean_opinion")
         # === Functional model ===
         inputs = backbone.input
         outputs = self._logits(backbone(inputs), inputs)
@@ -82,6 +86,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         self.class_names = class_names
         self.dropout = dropout
         self.ngrams = ngrams
+        self.ngram_order = ngram_order
 
     def _logits(self, vector, inputs):
         """Of a text's vector `(B, D)`, and of its n-grams where they count."""
@@ -89,7 +94,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         if self.ngram_logits is None:
             return logits
         said = self.ngram_logits(inputs["token_ids"], mask=inputs["padding_mask"])
-        return logits + said
+        return self.mean_opinion(logits, said)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -99,6 +104,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             "class_names": self.class_names,
             "dropout": self.dropout,
             "ngrams": self.ngrams,
+            "ngram_order": self.ngram_order,
         }
 
     @property
@@ -228,7 +234,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
             if _is_dataset(x):
                 # Keras would warn that it does not shuffle a dataset.
                 kwargs["shuffle"] = False
-                self._prepare(None)
+                self._prepare(None, None)
                 x = self._preprocessed(x)
             return keras.Model.fit(
                 self,
@@ -243,11 +249,11 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         # A step that makes no variables is traced once, not twice.
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        ids = self._ids(x)
-        self._prepare(ids)
+        ids, labels = self._ids(x), self._labels(x, y)
+        self._prepare(ids, labels)
         batches, steps = training_batches(
             ids,
-            self._labels(x, y),
+            labels,
             self.preprocessor.pad,
             batch_size=batch_size or 32,
             seed=seed,
@@ -320,6 +326,22 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         logits = self._logits(vector, attention.input)
         return keras.Model(attention.input, {"logits": logits, **weights})
 
+    def opinions_model(self):
+        """The same layers and weights, with what the logits are the mean of as outputs.
+
+        Returns:
+            A `keras.Model` of the same inputs that gives a dictionary of logits
+            `(B, num_classes)`: `network`, and `ngrams` where n-grams speak for
+            themselves.
+        """
+        inputs = self.backbone.input
+        said = {"network": self.output_dense(self.backbone.output)}
+        if self.ngram_logits is not None:
+            said["ngrams"] = self.ngram_logits(
+                inputs["token_ids"], mask=inputs["padding_mask"]
+            )
+        return keras.Model(inputs, said)
+
     def export(self, filepath, *args, **kwargs):
         """Export the model of token ids, as `keras.Model.export` does, uncompiled.
 
@@ -340,13 +362,46 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         """The texts as a list of strings, or an error that says what is wrong."""
         return checked(x)
 
-    def _prepare(self, ids):
-        """Count in the training texts what a model needs counted; nothing here.
+    def adapt(self, x, y):
+        """Weigh the n-grams of texts; `fit` on lists does so itself.
+
+        Args:
+            x: Texts.
+            y: Their labels, as for `fit`.
+
+        Raises:
+            ValueError: If the model has no n-grams.
+        """
+        if self.ngram_logits is None:
+            raise ValueError(
+                "Texts are read for their n-grams. Expected: a classifier with ngrams. "
+                "Received: one with ngrams=0"
+            )
+        texts = self._checked(x)
+        self._weigh_ngrams(self._ids(texts), self._labels(texts, y))
+
+    def _weigh_ngrams(self, ids, labels):
+        texts = ids.to_list()
+        if ids.ragged_rank == 1:  # a text is one sentence
+            texts = [[text] for text in texts]
+        self.ngram_logits.adapt(texts, labels)
+
+    def _prepare(self, ids, labels):
+        """Find in the training texts what a model needs to know before it trains.
 
         Args:
             ids: What `_ids` made of the texts; `None` for a dataset, which is read but
                 as it trains.
+            labels: Integers, or `None`.
         """
+        if self.ngram_logits is None or self.ngram_logits.adapted:
+            return
+        if ids is None:
+            raise ValueError(
+                "N-grams are weighed by all training texts, which a dataset gives but "
+                "as it trains. Call `adapt(texts, labels)` before `fit(dataset)`."
+            )
+        self._weigh_ngrams(ids, labels)
 
     def _preprocessed(self, dataset):
         if self.preprocessor is None:

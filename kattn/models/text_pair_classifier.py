@@ -77,7 +77,7 @@ class TextPairClassifier(TextClassifier):
         tokens = self.preprocessor.tokenizer.get_vocabulary()
         self.backbone.pair_features_layer.adapt(texts, tokens)
 
-    def _prepare(self, ids):
+    def _prepare(self, ids, labels):
         layer = getattr(self.backbone, "pair_features_layer", None)
         if layer is None or layer.adapted:
             return

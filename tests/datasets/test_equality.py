@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kattn.datasets.corpus import Corpus, Split
-from kattn.datasets.equality import count_in, firsts, key, keys, unseen
+from kattn.datasets.equality import apart, count_in, firsts, key, keys, unseen
 
 
 @settings(deadline=None)
@@ -52,6 +52,21 @@ def test_unseen_is_what_does_not_stand_in_train():
         for texts in (["A good film.", "bad"], ["bad?", "good", "a good film", "fair"])
     )
     assert unseen(Corpus("x", ("a", "b"), train, test, test, ())) == [1, 3]
+
+
+def test_apart_is_without_what_another_corpus_holds_out():
+    def corpus(train, validation, test):
+        splits = (
+            Split(texts, np.arange(len(texts), dtype="int32"))
+            for texts in (train, validation, test)
+        )
+        return Corpus("x", ("a", "b", "c"), *splits, ())
+
+    first = corpus(["Good.", "fair", "bad", "poor"], ["good"], ["bad"])
+    other = corpus(["fair"], ["a new one", "good!"], ["Bad"])
+    left = apart(first, other)
+    assert left.train.texts == ["fair", "poor"] and left.train.labels.tolist() == [1, 3]
+    assert left.test is first.test
 
 
 def test_split_takes_and_counts():

@@ -14,6 +14,7 @@ import pytest
 import kattn
 from kattn.models.families import FAMILIES
 from kattn.models.recurrent import RecurrentEncoder
+from kattn.models.word_embedding import NAME
 
 WORDS = "the film was good bad not plot actors . ! and".split()
 SMALL = {
@@ -105,6 +106,35 @@ def test_saved_and_loaded_it_answers_the_same(trained, tmp_path):
     got = half.predict_proba(x, verbose=0)
     assert np.isfinite(got).all()
     assert np.mean(got.argmax(-1) == expected.argmax(-1)) > 0.9
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_with_words_in_eight_bits_it_is_saved_again_and_again(name, tmp_path):
+    kin, model = make(name)
+    inputs = model.preprocessor(texts(kin, 8)[0])
+    model.quantize("int8", filters=NAME)
+    expected = np.array(model(inputs))
+    for folder in (tmp_path / "once", tmp_path / "twice"):
+        model.save_to_preset(folder)
+        model = kin.classifier.from_preset(folder)
+        assert model.backbone.token_embedding.quantization_mode == "int8"
+        np.testing.assert_allclose(model(inputs), expected, atol=1e-6)
+    half = kin.classifier.from_preset(folder, dtype="mixed_bfloat16")
+    assert half.backbone.token_embedding.quantization_mode == "int8"
+    assert half.backbone.token_embedding.compute_dtype == "bfloat16"
+
+
+def test_with_words_in_eight_bits_it_learns_and_is_a_keras_file(tmp_path):
+    kin, model = make("han")
+    x, labels = texts(kin, 8)
+    model.quantize("int8", filters=NAME)
+    words = np.array(model.backbone.token_embedding.embeddings)
+    model.fit(x, labels, verbose=0)
+    np.testing.assert_array_equal(model.backbone.token_embedding.embeddings, words)
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.predict(x, verbose=0), expected, atol=1e-6)
 
 
 def test_exported_it_takes_strings(trained, tmp_path):
