@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
 
 # By the golden ratio: up to 40,000 words, no two pairs of them have the same key.
 _FACTOR = -1640531535
@@ -119,7 +120,7 @@ class NgramLogits(keras.layers.Layer):
             )
         ratios, has = ratios[best], has[:, best]
         weights, bias = np.zeros_like(ratios), np.zeros(self.num_classes)
-        for c in classes:
+        for c in tqdm(classes, desc="n-grams", unit="class", disable=None):
             # Of two classes the second has the first one's weights, negated.
             if self.num_classes == 2 and c == 1:
                 weights[:, 1], bias[1] = -weights[:, 0], -bias[0]
