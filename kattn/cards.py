@@ -159,12 +159,16 @@ def _robustness(metrics):
     if "robustness" not in metrics:
         return ""
     found = metrics["robustness"]
-    quartiles = ", ".join(map(_percent, found["length_quartiles"]))
+    quarters = ", ".join(map(_percent, found["length_quartiles"]))
+    lengths = (
+        f"By length, from the shortest quarter of the texts to the longest: {quarters}."
+    )
+    if "typos" not in found:
+        return lengths
     return (
         "The same texts with slips in 5 % of their letters: "
         f"{_percent(found['typos'])}; in lower case {_percent(found['lower'])}, in "
-        f"upper case {_percent(found['upper'])}. By length, from the shortest quarter "
-        f"of the texts to the longest: {quartiles}."
+        f"upper case {_percent(found['upper'])}. {lengths}"
     )
 
 

@@ -13,9 +13,10 @@ def measure(classifier, split) -> dict:
         split: A `kattn.datasets.Split` of single texts.
 
     Returns:
-        A dictionary for metrics.json: accuracies `typos` (5 % of the characters, see
-        `typos`), `lower` and `upper` case, and `length_quartiles`, from the shortest
-        quarter of the texts, in characters, to the longest.
+        A dictionary for metrics.json: accuracies `length_quartiles`, from the shortest
+        quarter of the texts, in characters, to the longest; and, where most letters are
+        of the Latin alphabet, `typos` (5 % of the characters, see `typos`), `lower` and
+        `upper` case.
     """
 
     def right(texts):
@@ -24,14 +25,22 @@ def measure(classifier, split) -> dict:
 
     order = np.argsort([len(text) for text in split.texts], kind="stable")
     plain = right(split.texts)
+    quartiles = [float(plain[rows].mean()) for rows in np.array_split(order, 4)]
+    found = {"length_quartiles": quartiles}
+    if not _latin(split.texts):
+        return found
     return {
         "typos": float(right(typos(split.texts)).mean()),
         "lower": float(right([text.lower() for text in split.texts]).mean()),
         "upper": float(right([text.upper() for text in split.texts]).mean()),
-        "length_quartiles": [
-            float(plain[rows].mean()) for rows in np.array_split(order, 4)
-        ],
+        **found,
     }
+
+
+def _latin(texts):
+    """Whether most letters are of the Latin alphabet."""
+    letters = [c.isascii() for text in texts for c in text if c.isalpha()]
+    return sum(letters) > len(letters) / 2
 
 
 def typos(texts, rate=0.05, seed=0):

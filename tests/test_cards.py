@@ -109,6 +109,15 @@ def test_a_run_is_published(run, tmp_path):
         assert said in card
 
 
+def test_a_card_of_texts_that_have_no_slips(run, tmp_path):
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["robustness"] = {"length_quartiles": [0.1, 0.2, 0.3, 0.4]}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    folder = cards.publish(run, tmp_path / "models" / "han_bbc_en")
+    card = (folder / "README.md").read_text()
+    assert "\nBy length, from" in card and "slips" not in card
+
+
 def test_an_unfinished_run_is_not_published(tmp_path):
     with pytest.raises(FileNotFoundError, match="no finished run"):
         cards.publish(tmp_path, tmp_path / "models" / "x")

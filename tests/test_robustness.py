@@ -44,3 +44,9 @@ def test_accuracies():
     assert found["typos"] == pytest.approx(
         (Reader().predict(robustness.typos(texts)).argmax(-1) == split.labels).mean()
     )
+
+
+def test_texts_of_other_letters_have_no_slips():
+    texts = ["很好 DVD", "不好", "还可以", "good 不错不错不错"]
+    split = Split(texts, np.array([0, 0, 0, 1], "int32"))
+    assert set(robustness.measure(Reader(), split)) == {"length_quartiles"}
