@@ -17,6 +17,7 @@ from kattn.models.families import family
 
 #: What only a person can say of a preset: what was tried, what it cannot do.
 NOTES = "notes.md"
+_WIDTH = 88  # of a line of code
 _KEPT = (NOTES, "attention.png")
 _TABLE = re.compile(r"(<!-- presets -->\n).*?(<!-- /presets -->\n)", re.DOTALL)
 
@@ -81,9 +82,8 @@ def card(name: str, folder: Path) -> str:
         f"# {name}",
         f"{kin.title} ({kin.paper}), trained on "
         f"[{corpus.title}](../../datasets/{about.corpus}/README.md): {classes}.",
-        "```python\nimport kattn\n\n"
-        f"classifier = kattn.models.{kin.classifier.__name__}.from_preset("
-        f'"{name}")\nclassifier.classify({example})\n```',
+        f"```python\nimport kattn\n\n{_loading(kin, name)}\n"
+        f"classifier.classify({example})\n```",
         "## Figures",
         _figures(about, metrics),
         _alone(metrics),
@@ -105,6 +105,15 @@ def card(name: str, folder: Path) -> str:
         f"{corpus.citation}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _loading(kin, name):
+    """The line that loads a preset; three, where it would be too long for one."""
+    loader, of = f"classifier = kattn.models.{kin.classifier.__name__}", f'"{name}"'
+    line = f"{loader}.from_preset({of})"
+    if len(line) > _WIDTH:
+        return f"{loader}.from_preset(\n    {of}\n)"
+    return line
 
 
 def _figures(about, metrics):
