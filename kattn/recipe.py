@@ -78,7 +78,7 @@ class Recipe:
         compare: Whether a reader compares what was read with what was asked.
         dropout: Fraction dropped in training; what of, the backbone says.
         output_dropout: Fraction of the text's vector dropped; as `dropout` if `None`.
-        ngrams: How many words and runs of words speak for themselves, of single texts.
+        ngrams: How many words and runs of words speak for themselves.
         ngram_order: The most words of a run.
         epochs: The most epochs.
         batch_size: Texts a batch.

@@ -35,6 +35,7 @@ from kattn.models.ngram_logits import NgramLogits
 from kattn.models.opinion import MeanOpinion
 from kattn.models.own_words import OwnWords
 from kattn.models.pair_features import PairFeatures
+from kattn.models.pair_ngram_logits import PairNgramLogits
 from kattn.models.reader import (
     ReaderBackbone,
     ReaderTextPairClassifier,
@@ -70,6 +71,7 @@ __all__ = [
     "NgramLogits",
     "OwnWords",
     "PairFeatures",
+    "PairNgramLogits",
     "Prediction",
     "ReaderBackbone",
     "ReaderTextPairClassifier",

@@ -272,6 +272,9 @@ class ABCNNTextPairClassifier(TextPairClassifier):
         preprocessor: An `ABCNNTextPairClassifierPreprocessor`, or `None`.
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the features dropped in training.
+        ngrams: How many n-grams of both texts speak for themselves, see
+            `PairNgramLogits`; 0: none.
+        ngram_order: The most words of an n-gram.
         **kwargs: `name` and `compile`.
 
     Example:

@@ -7,9 +7,8 @@ import keras
 import keras_hub
 import numpy as np
 
+from kattn.models.adapted import Adapted
 from kattn.models.examples import checked, count, split
-from kattn.models.ngram_logits import NgramLogits
-from kattn.models.opinion import MeanOpinion
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -21,7 +20,7 @@ Prediction.__doc__ = """A label and its probability, as `classify` returns them.
 _TOKENIZED_AT_ONCE = 1024
 
 
-class TextClassifier(Presets, keras_hub.models.TextClassifier):
+class TextClassifier(Adapted, Presets, keras_hub.models.TextClassifier):
     """Base class of kattn's classifiers of single texts.
 
     A subclass sets `backbone_cls` and `preprocessor_cls`, the latter a
@@ -34,7 +33,8 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         class_names: The labels as strings, in the order of their numbers.
         dropout: Fraction of the text's vector dropped in training.
         ngrams: How many words and runs of words speak for themselves: the logits are
-            the mean of theirs, see `kattn.models.NgramLogits`, and the network's.
+            the mean of theirs, see `kattn.models.NgramLogits` and, for pairs,
+            `kattn.models.PairNgramLogits`, and the network's.
         ngram_order: The most words of a run.
         **kwargs: As for `keras_hub.models.Task`: `name`, `compile`.
     """
@@ -58,11 +58,6 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
                 "A classifier needs `num_classes` or `class_names`. Received neither."
             )
         num_classes = len(class_names) if num_classes is None else num_classes
-        if ngrams and "token_ids" not in backbone.input:
-            raise ValueError(
-                "N-grams are of single texts. Expected: ngrams=0 for a backbone of "
-                f"{', '.join(backbone.input)}. Received: ngrams={ngrams}"
-            )
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -71,12 +66,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         self.output_dense = keras.layers.Dense(
             num_classes, dtype="float32", name="logits"
         )
-        self.ngram_logits = None
-        if ngrams:
-            self.ngram_logits = NgramLogits(
-                ngrams, num_classes, ngram_order, dtype="float32", name="ngram_logits"
-            )
-            self.mean_opinion = MeanOpinion(dtype="float32", name="mean_opinion")
+        self._give_ngrams_a_say(ngrams, num_classes, ngram_order)
         # === Functional model ===
         inputs = backbone.input
         outputs = self._logits(backbone(inputs), inputs)
@@ -93,8 +83,7 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         logits = self.output_dense(self.output_dropout(vector))  # (B, C)
         if self.ngram_logits is None:
             return logits
-        said = self.ngram_logits(inputs["token_ids"], mask=inputs["padding_mask"])
-        return self.mean_opinion(logits, said)
+        return self.mean_opinion(logits, self._said_by_ngrams(inputs))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -326,22 +315,6 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
         logits = self._logits(vector, attention.input)
         return keras.Model(attention.input, {"logits": logits, **weights})
 
-    def opinions_model(self):
-        """The same layers and weights, with what the logits are the mean of as outputs.
-
-        Returns:
-            A `keras.Model` of the same inputs that gives a dictionary of logits
-            `(B, num_classes)`: `network`, and `ngrams` where n-grams speak for
-            themselves.
-        """
-        inputs = self.backbone.input
-        said = {"network": self.output_dense(self.backbone.output)}
-        if self.ngram_logits is not None:
-            said["ngrams"] = self.ngram_logits(
-                inputs["token_ids"], mask=inputs["padding_mask"]
-            )
-        return keras.Model(inputs, said)
-
     def export(self, filepath, *args, **kwargs):
         """Export the model of token ids, as `keras.Model.export` does, uncompiled.
 
@@ -361,47 +334,6 @@ class TextClassifier(Presets, keras_hub.models.TextClassifier):
     def _checked(self, x):
         """The texts as a list of strings, or an error that says what is wrong."""
         return checked(x)
-
-    def adapt(self, x, y):
-        """Weigh the n-grams of texts; `fit` on lists does so itself.
-
-        Args:
-            x: Texts.
-            y: Their labels, as for `fit`.
-
-        Raises:
-            ValueError: If the model has no n-grams.
-        """
-        if self.ngram_logits is None:
-            raise ValueError(
-                "Texts are read for their n-grams. Expected: a classifier with ngrams. "
-                "Received: one with ngrams=0"
-            )
-        texts = self._checked(x)
-        self._weigh_ngrams(self._ids(texts), self._labels(texts, y))
-
-    def _weigh_ngrams(self, ids, labels):
-        texts = ids.to_list()
-        if ids.ragged_rank == 1:  # a text is one sentence
-            texts = [[text] for text in texts]
-        self.ngram_logits.adapt(texts, labels)
-
-    def _prepare(self, ids, labels):
-        """Find in the training texts what a model needs to know before it trains.
-
-        Args:
-            ids: What `_ids` made of the texts; `None` for a dataset, which is read but
-                as it trains.
-            labels: Integers, or `None`.
-        """
-        if self.ngram_logits is None or self.ngram_logits.adapted:
-            return
-        if ids is None:
-            raise ValueError(
-                "N-grams are weighed by all training texts, which a dataset gives but "
-                "as it trains. Call `adapt(texts, labels)` before `fit(dataset)`."
-            )
-        self._weigh_ngrams(ids, labels)
 
     def _preprocessed(self, dataset):
         if self.preprocessor is None:

@@ -4,6 +4,7 @@ import numpy as np
 
 from kattn import ranking
 from kattn.models.examples import checked
+from kattn.models.pair_ngram_logits import PairNgramLogits
 from kattn.models.preprocessors import pair
 from kattn.models.text_classifier import TextClassifier
 
@@ -24,6 +25,8 @@ class TextPairClassifier(TextClassifier):
     """
 
     _unit = "pairs"
+    _ngrams_cls = PairNgramLogits
+    _to_find = "ngrams, or a backbone with pair_features=True"
 
     def evaluate_ranking(self, x, y, groups=None, positive=1, batch_size=None):
         """How well the pairs of each group are ranked: MAP and MRR.
@@ -56,38 +59,25 @@ class TextPairClassifier(TextClassifier):
         groups = texts[0] if groups is None else groups
         return ranking.figures(scores[:, positive], labels == positive, groups)
 
-    def adapt(self, x):
-        """Count the words of pairs for `pair_features`; `fit` on lists does so itself.
+    def _said_by_ngrams(self, inputs):
+        sides = ("premise", "hypothesis")
+        return self.ngram_logits(
+            *(inputs[f"{side}_token_ids"] for side in sides),
+            **{f"{side}_mask": inputs[f"{side}_padding_mask"] for side in sides},
+        )
 
-        Args:
-            x: Pairs.
+    def _found(self):
+        counted = getattr(self.backbone, "pair_features_layer", None)
+        return [*super()._found(), *([] if counted is None else [counted])]
 
-        Raises:
-            ValueError: If the model has no pair features.
-        """
-        if getattr(self.backbone, "pair_features_layer", None) is None:
-            raise ValueError(
-                "Words are counted for pair features. Expected: a backbone with "
-                "pair_features=True. Received: one without"
+    def _find(self, layer, ids, labels):
+        premises, hypotheses = (part.to_list() for part in ids)
+        if layer is self.ngram_logits:
+            layer.adapt(premises, hypotheses, labels)
+        else:
+            layer.adapt(
+                [*premises, *hypotheses], self.preprocessor.tokenizer.get_vocabulary()
             )
-        self._count(self._ids(self._checked(x)))
-
-    def _count(self, ids):
-        texts = (text for part in ids for text in part.to_list())
-        tokens = self.preprocessor.tokenizer.get_vocabulary()
-        self.backbone.pair_features_layer.adapt(texts, tokens)
-
-    def _prepare(self, ids, labels):
-        layer = getattr(self.backbone, "pair_features_layer", None)
-        if layer is None or layer.adapted:
-            return
-        if ids is None:
-            raise ValueError(
-                "Pair features count the words of the training pairs, which a dataset "
-                "gives but as it trains. Call `adapt((premises, hypotheses))` before "
-                "`fit(dataset)`."
-            )
-        self._count(ids)
 
     def _tokenizes(self, x):
         if self.preprocessor is None:

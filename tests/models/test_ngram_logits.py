@@ -7,8 +7,6 @@ from keras import ops
 from scipy import optimize
 
 from kattn.models import (
-    ABCNNBackbone,
-    ABCNNTextPairClassifier,
     BiLSTMAttentionBackbone,
     BiLSTMAttentionTextClassifier,
     BiLSTMAttentionTextClassifierPreprocessor,
@@ -177,8 +175,3 @@ def test_a_dataset_needs_them_fitted_before(classifier):
         classifier.fit(batches, verbose=0)
     classifier.adapt(TEXTS, NAMES)
     classifier.fit(batches, verbose=0)
-
-
-def test_pairs_of_texts_have_none():
-    with pytest.raises(ValueError, match="N-grams are of single texts.*ngrams=8"):
-        ABCNNTextPairClassifier(ABCNNBackbone(10), num_classes=2, ngrams=8)

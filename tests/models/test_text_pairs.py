@@ -231,7 +231,7 @@ def test_words_are_counted_by_the_first_fit_and_kept_with_the_model(tmp_path):
     model = classifier(pair_features=True)
     pairs = PREMISES, HYPOTHESES
     batches = tf.data.Dataset.from_tensor_slices((pairs, LABELS)).batch(2)
-    with pytest.raises(ValueError, match=r"Call `adapt\(\(premises, hypotheses\)\)`"):
+    with pytest.raises(ValueError, match=r"Call `adapt\(texts, labels\)`"):
         model.fit(batches)
     model.fit(pairs, LABELS, verbose=0)
     layer = model.backbone.pair_features_layer
