@@ -59,8 +59,14 @@ class WeighedKeys(keras.layers.Layer):
             name="keys",
         )
         shape = (self.size, self.num_classes)
+        # Half the bytes, and finer than the weights are known.
         self.table = self.add_weight(
-            shape=shape, initializer="zeros", trainable=False, name="table"
+            shape=shape,
+            initializer="zeros",
+            dtype="float16",
+            trainable=False,
+            autocast=False,
+            name="table",
         )
         self.bias = self.add_weight(
             shape=shape[1:], initializer="zeros", trainable=False, name="bias"
@@ -137,7 +143,7 @@ class WeighedKeys(keras.layers.Layer):
         said = ops.einsum(
             "bm,bmc->bc",
             ops.cast(counts, self.compute_dtype),
-            ops.take(ops.cast(self.table, self.compute_dtype), place, axis=0),
+            ops.cast(ops.take(self.table, place, axis=0), self.compute_dtype),
         )
         return said + ops.cast(self.bias, self.compute_dtype)
 
