@@ -18,6 +18,8 @@ from kattn.models.families import family
 #: What only a person can say of a preset: what was tried, what it cannot do.
 NOTES = "notes.md"
 _WIDTH = 88  # of a line of code
+_PAIR = '(["A dog is running."], ["There is no dog running."])'
+_CHINESE_PAIR = '(["怎么还款"], ["如何还款"])'
 _KEPT = (NOTES, "attention.png")
 _TABLE = re.compile(r"(<!-- presets -->\n).*?(<!-- /presets -->\n)", re.DOTALL)
 
@@ -71,11 +73,9 @@ def card(name: str, folder: Path) -> str:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     kin, corpus = family(about.model), describe_corpus(about.corpus)
     classes = ", ".join(metrics["test"]["per_class"])
-    example = (
-        '(["A dog is running."], ["There is no dog running."])'
-        if kin.pairs
-        else '["A text of yours."]'
-    )
+    example = '["A text of yours."]'
+    if kin.pairs:
+        example = _CHINESE_PAIR if name.endswith("_zh") else _PAIR
     keys = recipe.read(folder / "recipe.toml")
     vectors = " --vectors FILE" if "vectors" in keys else ""
     parts = [
