@@ -31,7 +31,7 @@ class NgramLogits(WeighedKeys):
         >>> layer = NgramLogits(num_ngrams=8, num_classes=2)
         >>> layer.adapt([[[5, 3]], [[5, 4]]] * 9, [0, 1] * 9)
         >>> ids = np.array([[5, 3, 0], [4, 0, 0]])
-        >>> ops.argmax(layer(ids, mask=ids > 0), axis=-1).numpy().tolist()
+        >>> np.argmax(layer(ids, mask=ids > 0), axis=-1).tolist()
         [0, 1]
 
     Reference:

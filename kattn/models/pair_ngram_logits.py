@@ -54,7 +54,7 @@ class PairNgramLogits(WeighedKeys):
         >>> ids = np.array([[5, 3], [7, 6]]), np.array([[5, 4], [7, 3]])
         >>> masks = [x > 0 for x in ids]
         >>> said = layer(*ids, premise_mask=masks[0], hypothesis_mask=masks[1])
-        >>> ops.argmax(said, axis=-1).numpy().tolist()
+        >>> np.argmax(said, axis=-1).tolist()
         [0, 1]
 
     Reference:
