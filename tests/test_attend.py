@@ -326,7 +326,7 @@ def test_a_whole_step_goes_through_xla_at_lengths_it_did_not_know(
         graphs.training_step(layer, None, jit_compile=jit)(text)
         for jit in (False, True)
     )
-    np.testing.assert_allclose(plain, compiled, atol=1e-5)
+    np.testing.assert_allclose(plain, compiled, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("score", ["scaled_dot", "additive", "proximity", "concat"])
@@ -355,7 +355,7 @@ def test_no_plan_answers_differently_from_another(score, gradients):
     expected = run("whole")
     for plan in ("auto", "blocks", "bands"):
         for got, wanted in zip(run(plan), expected, strict=True):
-            np.testing.assert_allclose(got, wanted, atol=1e-5)
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.skipif(

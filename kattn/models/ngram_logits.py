@@ -39,9 +39,7 @@ class NgramLogits(WeighedKeys):
     """
 
     def __init__(self, num_ngrams, num_classes, order=3, **kwargs):
-        super().__init__(num_ngrams, num_classes, **kwargs)
-        self.num_ngrams = num_ngrams
-        self.order = order
+        super().__init__(num_ngrams, num_classes, order, **kwargs)
 
     def adapt(self, texts, labels):
         """Find the weights.
@@ -61,12 +59,3 @@ class NgramLogits(WeighedKeys):
         """What `call` returns."""
         shape = (token_ids.shape[0], self.num_classes)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_ngrams": self.num_ngrams,
-            "num_classes": self.num_classes,
-            "order": self.order,
-        }

@@ -66,9 +66,7 @@ class PairNgramLogits(WeighedKeys):
     inverse_regularization = 0.1
 
     def __init__(self, num_ngrams, num_classes, order=2, **kwargs):
-        super().__init__(num_ngrams, num_classes, **kwargs)
-        self.num_ngrams = num_ngrams
-        self.order = order
+        super().__init__(num_ngrams, num_classes, order, **kwargs)
 
     def adapt(self, premises, hypotheses, labels):
         """Find the weights.
@@ -106,15 +104,6 @@ class PairNgramLogits(WeighedKeys):
         """What `call` returns."""
         shape = (premise_ids.shape[0], self.num_classes)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_ngrams": self.num_ngrams,
-            "num_classes": self.num_classes,
-            "order": self.order,
-        }
 
 
 def _keys(premise, hypothesis, order):

@@ -33,8 +33,9 @@ class WeighedKeys(keras.layers.Layer):
     against the others on `r_g [g in example]`.
 
     Args:
-        size: At most so many are known, N.
+        num_ngrams: At most so many things are known, N.
         num_classes: Number of classes, C.
+        order: The most words of an n-gram.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Reference:
@@ -44,21 +45,22 @@ class WeighedKeys(keras.layers.Layer):
     #: How far the logistic regression may go from 0, as liblinear has it.
     inverse_regularization = 1.0
 
-    def __init__(self, size, num_classes, **kwargs):
+    def __init__(self, num_ngrams, num_classes, order, **kwargs):
         super().__init__(**kwargs)
-        self.size = size
+        self.num_ngrams = num_ngrams
         self.num_classes = num_classes
+        self.order = order
 
     def build(self, input_shape=None):
         """Make the list of known keys, none yet, and their weights."""
         self.keys = self.add_weight(
-            shape=(self.size,),
+            shape=(self.num_ngrams,),
             initializer=keras.initializers.Constant(NONE),
             dtype="int32",
             trainable=False,
             name="keys",
         )
-        shape = (self.size, self.num_classes)
+        shape = (self.num_ngrams, self.num_classes)
         # Half the bytes, and finer than the weights are known.
         self.table = self.add_weight(
             shape=shape,
@@ -101,7 +103,7 @@ class WeighedKeys(keras.layers.Layer):
         ratios = _log_shares(inside) - _log_shares(total - inside)  # (N, C)
         worth = (np.abs(ratios) * np.sqrt(total)).max(axis=1)  # (N,)
         worth[total[:, 0] < 2] = 0
-        best = np.argsort(-worth, kind="stable")[: self.size]
+        best = np.argsort(-worth, kind="stable")[: self.num_ngrams]
         best = np.sort(best[worth[best] > 0])
         if not len(best):
             raise ValueError(
@@ -124,8 +126,8 @@ class WeighedKeys(keras.layers.Layer):
                 bias[c] = model.intercept_[0]
         if self.num_classes == 2:  # what parts two classes is shared by both
             weights, bias = weights / 2, bias / 2
-        keys = np.full(self.size, NONE, "int32")
-        table = np.zeros((self.size, self.num_classes), "float32")
+        keys = np.full(self.num_ngrams, NONE, "int32")
+        table = np.zeros((self.num_ngrams, self.num_classes), "float32")
         keys[: len(best)], table[: len(best)] = known[best], weights
         self.keys.assign(keys)
         self.table.assign(table)
@@ -138,7 +140,7 @@ class WeighedKeys(keras.layers.Layer):
             keys: Integers `(B, M)`, `NONE` for nothing.
         """
         place = ops.searchsorted(self.keys, ops.reshape(keys, (-1,)))
-        place = ops.reshape(ops.minimum(place, self.size - 1), ops.shape(keys))
+        place = ops.reshape(ops.minimum(place, self.num_ngrams - 1), ops.shape(keys))
         counts = (ops.take(self.keys, place) == keys) & (keys != NONE)  # (B, M)
         said = ops.einsum(
             "bm,bmc->bc",
@@ -150,6 +152,15 @@ class WeighedKeys(keras.layers.Layer):
     def compute_mask(self, inputs, previous_mask):
         """None: the positions are gone."""
         return None
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_ngrams": self.num_ngrams,
+            "num_classes": self.num_classes,
+            "order": self.order,
+        }
 
 
 def ngram_keys(ids, live, order):

@@ -6,13 +6,9 @@ import pytest
 from keras import ops
 from sklearn.linear_model import LogisticRegression
 
-from kattn.models import (
-    ABCNNBackbone,
-    ABCNNTextPairClassifier,
-    ABCNNTextPairClassifierPreprocessor,
-    ABCNNTokenizer,
-    PairNgramLogits,
-)
+import kattn
+from kattn.models import PairNgramLogits
+from kattn.models.families import FAMILIES
 
 PREMISES = [[5, 3, 9], [5, 3, 4], [3, 5], [9, 9, 3], [40_000, 3], [7, 40_000, 3]]
 HYPOTHESES = [[5, 3, 7], [5, 3, 7], [3, 4, 9], [3, 9], [], [39_999, 3]]
@@ -88,15 +84,11 @@ def test_the_formula_and_that_neither_padding_nor_order_changes_it(order):
 
 def test_different_things_have_different_keys():
     """Also where the sums of their words are equal."""
-    layer = PairNgramLogits(10_000, num_classes=2, order=2)
     rng = np.random.default_rng(0)
     pairs = [rng.integers(2, 30, (2, 6)).tolist() for _ in range(300)]
     premises, hypotheses = ([pair[side] for pair in pairs] for side in (0, 1))
     # Each pair twice, so that all its things are known, and none by chance of another.
     labels = list(range(2)) * 150
-    layer.adapt(premises * 2, hypotheses * 2, labels * 2)
-    keys = ops.convert_to_numpy(layer.keys)
-    assert len(np.unique(keys)) == len(keys)
     layer = PairNgramLogits(200_000, num_classes=2, order=2)
     layer.adapt(premises * 2, hypotheses * 2, labels * 2)
     known = (ops.convert_to_numpy(layer.keys) != 2**31 - 1).sum()
@@ -128,13 +120,15 @@ PAIRS = (
 NAMES = ["no", "no", "yes", "yes"] * 4
 
 
-@pytest.fixture
-def classifier():
+@pytest.fixture(params=[("abcnn", {"filters": 3}), ("reader", {"units": 3})])
+def classifier(request):
     keras.utils.set_random_seed(0)
-    tokenizer = ABCNNTokenizer(WORDS)
-    return ABCNNTextPairClassifier(
-        ABCNNBackbone(tokenizer.vocabulary_size(), 4, filters=3, pair_features=True),
-        preprocessor=ABCNNTextPairClassifierPreprocessor(tokenizer),
+    name, options = request.param
+    cls, tokenizer = FAMILIES[name].classifier, FAMILIES[name].tokenizer(WORDS)
+    size = tokenizer.vocabulary_size()
+    return cls(
+        cls.backbone_cls(size, 4, pair_features=True, **options),
+        preprocessor=cls.preprocessor_cls(tokenizer),
         class_names=["no", "yes"],
         ngrams=64,
         ngram_order=2,
@@ -159,8 +153,22 @@ def test_a_classifier_of_pairs_fits_them_once_and_saves_them(classifier, tmp_pat
     got = ops.convert_to_numpy(classifier.attention_model()(inputs)["logits"])
     np.testing.assert_allclose(got, expected, atol=1e-5)
     classifier.save_to_preset(tmp_path / "preset")
-    again = ABCNNTextPairClassifier.from_preset(tmp_path / "preset")
+    again = type(classifier).from_preset(tmp_path / "preset")
     np.testing.assert_allclose(again.predict(PAIRS, verbose=0), expected, atol=1e-6)
+
+
+def test_exported_they_have_their_say(classifier, tmp_path):
+    import tensorflow as tf
+
+    classifier.adapt(PAIRS, NAMES)
+    served = tf.saved_model.load(str(kattn.export(classifier, tmp_path)))
+    given = zip(("premise", "hypothesis"), map(tf.constant, PAIRS), strict=True)
+    outputs = served.signatures["serving_default"](**dict(given))
+    expected = classifier.predict_proba(PAIRS, verbose=0)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+    alone = classifier.opinions_model()(classifier.preprocessor(PAIRS))["network"]
+    alone = ops.convert_to_numpy(ops.softmax(alone))
+    assert np.abs(alone - expected).max() > 0.01
 
 
 def test_adapt_wants_labels_for_them(classifier):
