@@ -1,34 +1,68 @@
 """The page that shows attention: explanations to HTML."""
 
-import dataclasses
 import html
-import math
-import re
 import string
 
-
-@dataclasses.dataclass(frozen=True)
-class Explanation:
-    """What a classifier says of a text, and what it looked at.
-
-    Attributes:
-        label: The likeliest class's name, or its number as a string.
-        probability: Its probability.
-        sentences: A pair `(weight, words)` for each sentence that the model read, in
-            order, where `words` are pairs `(word, weight)`. The weights of the
-            sentences sum to 1, as do those of a sentence's words. A model that does
-            not weigh sentences has all words in one, of weight 1. A text without a
-            word has no sentence.
-        pair: Of a pair of texts, in place of sentences: `premise` and `hypothesis`,
-            each with its pairs `(word, weight)`. The weights of a text sum to 1, or are
-            0 where the model weighs the other text alone.
-    """
-
-    label: str
-    probability: float
-    sentences: list[tuple[float, list[tuple[str, float]]]]
-    pair: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
-
+_STYLE = """\
+.kattn {
+  color-scheme: light dark;
+  --page: #ffffff; --ink: #1d2129; --soft: #59626f; --line: #dfe3e8;
+  --attention: 235 130 35;
+  max-width: 56rem; padding: .1rem 1rem;
+  background: var(--page); color: var(--ink);
+  font: 1rem/1.65 system-ui, sans-serif;
+}
+@media (prefers-color-scheme: dark) {
+  .kattn {
+    --page: #15181d; --ink: #eceef1; --soft: #a4acb8; --line: #323943;
+    --attention: 160 80 0;
+  }
+}
+.kattn h1, .kattn h2 { line-height: 1.25; margin: 0 0 .5rem; }
+.kattn h1 { font-size: 1.7rem; }
+.kattn h2 { font-size: 1.15rem; }
+.kattn p { margin: .3rem 0; }
+.kattn section, .kattn article + article, .kattn main {
+  margin-top: 2rem; padding-top: 1.2rem; border-top: 1px solid var(--line);
+}
+.kattn section, .kattn .soft, .kattn .weight, .kattn details {
+  color: var(--soft); font-size: .875rem;
+}
+.kattn section h2, .kattn b { color: var(--ink); }
+.kattn dl {
+  display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0;
+}
+.kattn dd { margin: 0; }
+.kattn ol { list-style: none; margin: .8rem 0 0; padding: 0; }
+.kattn li { display: flex; align-items: baseline; gap: .9rem; padding: .1rem 0; }
+.kattn .weight {
+  flex: none; width: 6rem; display: flex; align-items: center; gap: .5rem;
+  direction: ltr; font-variant-numeric: tabular-nums;
+}
+.kattn .bar {
+  flex: 1; height: .55rem; border-radius: 2px; background: var(--line);
+}
+.kattn .bar i {
+  display: block; height: 100%; width: calc(var(--w) * 100%);
+  border-radius: inherit; background: rgb(var(--attention));
+}
+.kattn .words { flex: 1; min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+.kattn mark, .kattn td {
+  color: var(--ink); background: rgb(var(--attention) / var(--w));
+  -webkit-print-color-adjust: exact; print-color-adjust: exact;
+}
+.kattn mark { padding: .1em 0; border-radius: 3px; }
+.kattn .left { color: var(--soft); font-style: italic; }
+.kattn summary { cursor: pointer; }
+.kattn .wide { overflow-x: auto; margin: .6rem 0; }
+.kattn table { border-collapse: collapse; font-size: .8rem; }
+.kattn th { font-weight: normal; padding: .1rem .4rem; text-align: right; }
+.kattn thead th { writing-mode: vertical-rl; transform: rotate(180deg); }
+.kattn td {
+  padding: .1rem .3rem; border: 1px solid var(--line); text-align: center;
+  font-variant-numeric: tabular-nums;
+}
+"""
 
 _PAGE = string.Template("""\
 <!DOCTYPE html>
@@ -40,55 +74,15 @@ _PAGE = string.Template("""\
   content="default-src 'none'; style-src 'unsafe-inline'">
 <title>$title</title>
 <style>
-:root {
-  color-scheme: light dark;
-  --page: #ffffff; --ink: #1d2129; --soft: #59626f; --line: #dfe3e8;
-  --attention: 235 130 35;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #15181d; --ink: #eceef1; --soft: #a4acb8; --line: #323943;
-    --attention: 160 80 0;
-  }
-}
-body {
-  max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
-  background: var(--page); color: var(--ink);
-  font: 1rem/1.65 system-ui, sans-serif;
-}
-h1, h2 { line-height: 1.25; margin: 0 0 .5rem; }
-h1 { font-size: 1.7rem; }
-h2 { font-size: 1.15rem; }
-p { margin: .3rem 0; }
-section, article {
-  margin-top: 2rem; padding-top: 1.2rem; border-top: 1px solid var(--line);
-}
-section, .strongest, .weight { color: var(--soft); font-size: .875rem; }
-section h2, section b, .strongest b { color: var(--ink); }
-dl {
-  display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0;
-}
-dd { margin: 0; }
-.sentences { list-style: none; margin: .8rem 0 0; padding: 0; }
-.sentences li { display: flex; align-items: baseline; gap: .9rem; padding: .1rem 0; }
-.weight {
-  flex: none; width: 6rem; display: flex; align-items: center; gap: .5rem;
-  direction: ltr; font-variant-numeric: tabular-nums;
-}
-.bar { flex: 1; height: .55rem; border-radius: 2px; background: var(--line); }
-.bar i {
-  display: block; height: 100%; width: calc(var(--w) * 100%);
-  border-radius: inherit; background: rgb(var(--attention));
-}
-.words { flex: 1; min-width: 0; overflow-wrap: anywhere; }
-mark {
-  padding: .1em .15em; margin: 0 -.08em; border-radius: 3px; color: var(--ink);
-  background: rgb(var(--attention) / var(--w));
-  -webkit-print-color-adjust: exact; print-color-adjust: exact;
-}
+$style
+:root { color-scheme: light dark; }
+body { margin: 0; background: #ffffff; }
+@media (prefers-color-scheme: dark) { body { background: #15181d; } }
+.kattn { margin: 2rem auto; }
 </style>
 </head>
-<body>
+<body class="page">
+<div class="kattn">
 <header>
 <h1>$title</h1>
 <p>$summary</p>
@@ -100,22 +94,24 @@ mark {
 <dd>The stronger the colour of a word, the more attention it got: from none to the most
 in its text. $shade</dd>
 $bars\
+$erasure\
 </dl>
-<p>Words stand as the model read them: in one case if it knows no capitals, long texts
-without their middle. Attention tells where the model looked. That is not always why it
-decided as it did: other weights may give the same answer (Jain and Wallace 2019,
-arXiv:1902.10186; Wiegreffe and Pinter 2019, arXiv:1908.04626).</p>
+<p>Words in italics were not read, for long texts are read without their middle.
+Attention tells where the model looked. That is not always why it decided as it did:
+other weights may give the same answer (Jain and Wallace 2019, arXiv:1902.10186;
+Wiegreffe and Pinter 2019, arXiv:1908.04626).</p>
 </section>
 <main>
 $articles
 </main>
+</div>
 </body>
 </html>
 """)
 
 _SHADE = """\
 The weights of a text's words sum to 1; that of a word shows when the pointer rests on
-it."""
+it, and in the list below the text."""
 
 _SHADE_BY_LEVELS = """\
 The shade is the word's weight in its sentence times the square root of the sentence's
@@ -132,130 +128,226 @@ _BARS = """\
 sentences sum to 1; the heaviest one has the full bar.</dd>
 """
 
-_ARTICLE = string.Template("""\
-<article aria-labelledby="text-$number">
-<h2 id="text-$number">$kind $number · $verdict</h2>
-$strongest
-$sentences
-</article>""")
+_ERASURE = """\
+<dt>Did it matter?</dt>
+<dd>Each text was read again without the tenth of its words that got most attention, and
+without as many others, drawn at random. Where attention tells why, the first takes far
+more off the probability than the second.</dd>
+"""
 
-# What stands close to the word before it, and what to the word after it.
-_CLOSE_LEFT = re.compile(
-    r"[.,;:!?%)\]}…’”»]|n?'\w|[\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff1f]"
-)
-_CLOSE_RIGHT = frozenset("([{“«「『（")
+_STRONGEST = 5  # so many words are named above a text
+_LISTED = 40  # and in the list below it
+_CELLS = 30  # a matrix has at most so many rows and columns
+
+_NAMES = {
+    "match": "How well each word of the premise (rows) matches each of the hypothesis",
+    "alignment": "What each word of the hypothesis (rows) read of the premise",
+}
 
 
 def page(explanations, labels, title):
     """The page, as a string of HTML.
 
     Args:
-        explanations: A list of `Explanation`.
+        explanations: A list of `kattn.explanation.Explanation`.
         labels: The true labels by name, or `None`.
         title: The page's heading.
 
     Returns:
         A string.
     """
-    labels = labels or [None] * len(explanations)
-    kind = "pair" if any(e.pair for e in explanations) else "text"
-    summary = f"{len(explanations)} {kind}{'s' * (len(explanations) > 1)}"
-    if None not in labels:
-        pairs = zip(explanations, labels, strict=True)
-        right = sum(explanation.label == label for explanation, label in pairs)
+    pairs = any(len(one.texts) > 1 for one in explanations)
+    kind = "pair" if pairs else "text"
+    summary = f"{len(explanations)} {kind}{'s' * (len(explanations) != 1)}"
+    if labels is not None:
+        both = zip(explanations, labels, strict=True)
+        right = sum(one.label == label for one, label in both)
         summary += f", {right} of them predicted as labelled"
-    hierarchical = any(len(e.sentences) > 1 for e in explanations)
-    scale = [("none", 0), ("¼", 0.25), ("½", 0.5), ("¾", 0.75), ("most", 1)]
+    hierarchical = any(
+        len(sentences) > 1
+        for one in explanations
+        for sentences in one.sentences.values()
+    )
     shade = _SHADE_BY_LEVELS if hierarchical else _SHADE
-    if kind == "pair":
-        shade = _SHADE_OF_PAIRS
+    shades = [("none", 0), ("¼", 0.25), ("½", 0.5), ("¾", 0.75), ("most", 1)]
     return _PAGE.substitute(
         title=html.escape(title),
+        style=_STYLE,
         summary=f"{summary}.",
-        scale=" ".join(_mark(word, shade) for word, shade in scale),
-        shade=shade,
+        scale=" ".join(_mark(word, share) for word, share in shades),
+        shade=_SHADE_OF_PAIRS if pairs else shade,
         bars=_BARS if hierarchical else "",
-        articles="\n".join(
-            _article(number, explanation, label)
-            for number, (explanation, label) in enumerate(
-                zip(explanations, labels, strict=True), start=1
-            )
-        ),
+        erasure=_ERASURE if any(one.erasure for one in explanations) else "",
+        articles=_articles(explanations, labels),
     )
 
 
-def _article(number, explanation, label):
-    # Lines of a sentence, or of one of a pair: what stands before it, its weight and
-    # its words.
-    if explanation.pair:
-        lines = [(name, 1.0, words) for name, words in explanation.pair.items()]
+def fragment(explanations):
+    """The texts alone, as a string of HTML that stands within another page.
+
+    Args:
+        explanations: A list of `kattn.explanation.Explanation`.
+
+    Returns:
+        A string.
+    """
+    articles = _articles(explanations, None)
+    return f'<style>{_STYLE}</style>\n<div class="kattn">\n{articles}\n</div>'
+
+
+def _articles(explanations, labels):
+    labels = labels or [None] * len(explanations)
+    return "\n".join(
+        _article(number, one, label)
+        for number, (one, label) in enumerate(
+            zip(explanations, labels, strict=True), start=1
+        )
+    )
+
+
+def _article(number, one, label):
+    kind = "Pair" if len(one.texts) > 1 else "Text"
+    tokens = [token for field in one.texts for token in one.tokens(field)]
+    most = max((token.weight for token in tokens), default=0.0) or 1.0
+    parts = [f"<article>\n<h2>{kind} {number} · {_verdict(one, label)}</h2>"]
+    parts += [_strongest(tokens), _erasure(one)]
+    if tokens:
+        parts.append('<ol lang="">')
+        for field in one.texts:
+            parts += _lines(one, field, most)
+        parts += ["</ol>", _list(tokens)]
     else:
-        heaviest = max((p_s for p_s, _ in explanation.sentences), default=0.0) or 1.0
-        lines = [
-            (_bar(p_s, heaviest) if len(explanation.sentences) > 1 else "", p_s, words)
-            for p_s, words in explanation.sentences
-        ]
-    shades = [
-        (math.sqrt(p_s) * p_w, word, p_w)
-        for _, p_s, words in lines
-        for word, p_w in words
+        parts.append("<p>The model read no word in this text.</p>")
+    parts += [
+        _matrix(_NAMES[name], *_sides(one, name), one.weights[name])
+        for name in _NAMES
+        if name in one.weights
     ]
-    most = max((shade for shade, _, _ in shades), default=0.0) or 1.0
-    items = []
-    for before, p_s, words in lines:
-        line = _words(words, math.sqrt(p_s) / most)
-        line = f'<span class="words" dir="auto">{line}</span>'
-        if before:
-            line = f'<span class="weight">{before}</span>{line}'
-        items.append(f"<li>{line}</li>")
-    return _ARTICLE.substitute(
-        kind="Pair" if explanation.pair else "Text",
-        number=number,
-        verdict=_verdict(explanation, label),
-        strongest=_strongest(shades),
-        sentences='<ol class="sentences" lang="">\n' + "\n".join(items) + "\n</ol>"
-        if shades
-        else "<p>The model read no word in this text.</p>",
-    )
+    return "\n".join([*filter(None, parts), "</article>"])
 
 
-def _bar(weight, heaviest):
-    """A sentence's weight, as a bar and a number."""
-    share = weight / heaviest
-    return f'<span class="bar"><i style="--w:{share:.2f}"></i></span>{weight:.2f}'
-
-
-def _verdict(explanation, label):
-    said = f"predicted {html.escape(explanation.label)}, {explanation.probability:.1%}"
+def _verdict(one, label):
+    said = f"predicted {html.escape(one.label)}, {one.probability:.1%}"
     if label is None:
         return said
-    if label == explanation.label:
+    if label == one.label:
         return f"{said} · ✓ as labelled"
     return f"{said} · ✗ labelled {html.escape(label)}"
 
 
-def _strongest(shades, count=5):
-    """The strongest words with their weights, for those who cannot see the shades."""
-    strongest = {}
-    for _, word, p_w in sorted(shades, key=lambda x: -x[0]):
-        if p_w > 0:
-            strongest.setdefault(word, p_w)
-    listed = [
-        f"<b>{html.escape(word)}</b> {p_w:.2f}"
-        for word, p_w in list(strongest.items())[:count]
-    ]
-    return f'<p class="strongest">Strongest: {", ".join(listed)}</p>' if listed else ""
+def _strongest(tokens):
+    """The strongest words, for those who cannot see the shades."""
+    found = {}
+    for token in sorted(tokens, key=lambda token: -token.weight):
+        if token.weight > 0:
+            found.setdefault(token.text, token.weight)
+    listed = ", ".join(
+        f"<b>{html.escape(text)}</b> {weight:.2f}"
+        for text, weight in list(found.items())[:_STRONGEST]
+    )
+    return f'<p class="soft">Strongest: {listed}</p>' if listed else ""
 
 
-def _words(words, scale):
-    """The words of a sentence, shaded."""
-    pieces = []
-    for i, (word, weight) in enumerate(words):
-        close = _CLOSE_LEFT.match(word) or words[i - 1][0] in _CLOSE_RIGHT
-        pieces.append(" " if i and not close else "")
-        pieces.append(_mark(word, weight * scale, f' title="{weight:.3f}"'))
-    return "".join(pieces)
+def _erasure(one):
+    if one.erasure is None:
+        return ""
+    count = one.erasure.count
+    words = "its strongest word" if count == 1 else f"its {count} strongest words"
+    others = "another" if count == 1 else f"{count} others"
+    without, random = (
+        one.probability - drop for drop in (one.erasure.drop, one.erasure.random_drop)
+    )
+    return (
+        f'<p class="soft">Without {words}: {html.escape(one.label)} '
+        f"<b>{without:.1%}</b>; without {others}, drawn at random: {random:.1%}</p>"
+    )
+
+
+def _lines(one, field, most):
+    """The lines of a text: its sentences, or one of a pair, and what was not read."""
+    text, sentences = one.texts[field], one.sentences[field]
+    weighed = len(sentences) > 1
+    heaviest = max((sentence.weight for sentence in sentences), default=0.0) or 1.0
+    at = 0
+    for i, sentence in enumerate(sentences):
+        scale = sentence.weight**0.5 / most
+        last = i + 1 == len(sentences)
+        end = len(text) if last else max(sentence.tokens[-1].end, at)
+        line = _shaded(text, at, end, sentence.tokens, scale)
+        at = end
+        before = field if len(one.texts) > 1 else ""
+        if weighed:
+            before = _bar(sentence.weight / heaviest, sentence.weight)
+        yield _line(before, line)
+    if not sentences:
+        yield _line(field, html.escape(text))
+
+
+def _line(before, words):
+    words = f'<span class="words" dir="auto">{words}</span>'
+    before = f'<span class="weight">{before}</span>' if before else ""
+    return f"<li>{before}{words}</li>"
+
+
+def _bar(share, weight):
+    """A sentence's weight, as a bar and a number."""
+    return f'<span class="bar"><i style="--w:{share:.2f}"></i></span>{weight:.2f}'
+
+
+def _shaded(text, start, end, tokens, scale):
+    """The user's own text from start to end, its words shaded."""
+    pieces, at = [], start
+    for token in tokens:
+        if token.start < at:  # it shares its character with the one before
+            continue
+        pieces.append(_between(text[at : token.start]))
+        shade = token.weight * scale
+        title = f' title="{token.weight:.3f}"'
+        pieces.append(_mark(token.text, shade, title))
+        at = token.end
+    pieces.append(_between(text[at:end]))
+    return "".join(pieces).strip()
+
+
+def _between(text):
+    """What stands between words: spaces, or words that were not read."""
+    if len(text.split()) < 3:
+        return html.escape(text)
+    return f'<span class="left">{html.escape(text)}</span>'
 
 
 def _mark(word, shade, title=""):
-    return f'<mark style="--w:{shade:.2f}"{title}>{html.escape(word)}</mark>'
+    return f'<mark style="--w:{min(shade, 1):.2f}"{title}>{html.escape(word)}</mark>'
+
+
+def _list(tokens):
+    """The weights as a list, for keyboards and readers of screens."""
+    ranked = sorted(tokens, key=lambda token: -token.weight)[:_LISTED]
+    listed = ", ".join(
+        f"<b>{html.escape(token.text)}</b> {token.weight:.3f}" for token in ranked
+    )
+    name = "All words by weight" if len(tokens) <= _LISTED else "Words by weight"
+    return f"<details><summary>{name}</summary><p>{listed}</p></details>"
+
+
+def _sides(one, name):
+    """The words of a matrix's rows and of its columns."""
+    rows, columns = ([token.text for token in one.tokens(x)] for x in one.texts)
+    return (columns, rows) if name == "alignment" else (rows, columns)
+
+
+def _matrix(caption, rows, columns, weights):
+    if not rows or not columns or max(len(rows), len(columns)) > _CELLS:
+        return ""
+    most = weights.max() or 1.0
+    head = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in columns)
+    body = "\n".join(
+        f'<tr><th scope="row">{html.escape(word)}</th>'
+        + "".join(f'<td style="--w:{x / most:.2f}">{x:.2f}</td>' for x in row)
+        + "</tr>"
+        for word, row in zip(rows, weights, strict=True)
+    )
+    return (
+        f'<details class="wide"><summary>{caption}</summary>\n<table>\n<thead><tr>'
+        f"<td></td>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></details>"
+    )

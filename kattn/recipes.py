@@ -21,7 +21,7 @@ from kattn import (
     baseline,
     building,
     datasets,
-    explain,
+    pictures,
     recipe,
     repeats,
     report,
@@ -140,8 +140,8 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) 
     Args:
         chosen: The recipe.
         folder: The run's folder: it gets `preset/`, `saved_model/1/`, `metrics.json`,
-            `history.csv`, `recipe.toml` and, if the model weighs words,
-            `attention.html`.
+            `history.csv`, `recipe.toml`, `learning_curves.png`, `confusion.png` and,
+            if the model weighs words, `attention.html`.
         tensorboard: Whether to write logs for TensorBoard to `tensorboard/`.
         corpus: The recipe's `kattn.datasets.Corpus`, where it was loaded already.
 
@@ -205,11 +205,14 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) 
     _write_saved_model(classifier, folder)
     # Ten of all classes: official splits are often sorted by class.
     shown = test.take(np.random.default_rng(0).permutation(len(test))[:10])
-    if explain.weighs_words(classifier):
-        explain.write_html(
-            classifier, shown.texts, folder / "attention.html", shown.labels.tolist()
-        )
+    if classifier.weighs_words:
+        explanations = classifier.explain(shown.texts)
+        explanations.to_html(folder / "attention.html", shown.labels.tolist())
     _write_history(progress.history, folder / "history.csv")
+    pictures.learning_curves(
+        progress.history, progress.best_epoch, folder / "learning_curves.png"
+    )
+    pictures.confusion(figures, folder / "confusion.png")
     best = progress.history[progress.best_epoch]
     metrics = {
         "test": figures,

@@ -12,18 +12,19 @@ from kattn.models.families import FAMILIES, family
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {"attention.html", "attention.png"}
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     names = {}
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     assert "label='business'" in capsys.readouterr().out
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {"my_preset", "model.keras", "exported"}
+    assert made == {"my_preset", "model.keras", "exported", *PAGES}
     # The second export became the next version.
     assert {p.name for p in (tmp_path / "exported" / "news").iterdir()} == {"1", "2"}
 

@@ -88,7 +88,9 @@ def command(*options, **more):
 def test_a_run_writes_everything_and_no_more(finished):
     assert sorted(path.name for path in finished.iterdir()) == [
         "attention.html",
+        "confusion.png",
         "history.csv",
+        "learning_curves.png",
         "metrics.json",
         "preset",
         "recipe.toml",

@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
-MODELS = {"text", "models", "ranking"} | CORE
+MODELS = {"text", "models", "ranking", "explanation"} | CORE
 RUN = {"progress", "recipe", "repeats", "report"} | BASE
 ARROWS = {
     "names": set(),
@@ -30,8 +30,11 @@ ARROWS = {
     "files": set(),
     "ranking": set(),
     "attention_page": set(),
+    "attention_plot": set(),
+    "explanation": {"attention_page", "attention_plot", "files"},
     "command_line": set(),
     "recipe": BASE | {"datasets"},
+    "pictures": {"files"},
     "repeats": BASE,
     "robustness": BASE,
     "listing": {"models"},
@@ -61,11 +64,10 @@ ARROWS = {
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
     "models": MODELS | {"devices", "serving", "windows"},
-    "explain": MODELS | {"attention_page"},
     "serving": MODELS | {"serving"},
     "recipes": MODELS
     | RUN
-    | {"baseline", "building", "datasets", "explain", "robustness", "serving"},
+    | {"baseline", "building", "datasets", "pictures", "robustness", "serving"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}

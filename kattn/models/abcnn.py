@@ -157,9 +157,9 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             )
             own = ops.concatenate(own, axis=0)  # (2 B, T)
             vectors.append(self.word_pooling(texts, mask=own))
-        weights = []
+        seen = []
         for level in self.levels:
-            texts, vector, *weights = level(
+            texts, vector, *seen = level(
                 texts, mask=mask, return_attention_scores=variant != "bcnn"
             )
             vectors.append(vector)  # (2 B, filters)
@@ -192,11 +192,14 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             **kwargs,
         )
         names = [f"{field}_word_weights" for field in PairPreprocessor.fields]
-        self._attention = {
-            name: AsLong(dtype=dtype)(part, own)
-            for shares in weights
-            for name, part, own in zip(names, ops.split(shares, 2), ids, strict=True)
-        }
+        self._attention = {}
+        if seen:
+            shares, matrix = seen  # (2 B, T), (B, T, T)
+            for name, part, own in zip(names, ops.split(shares, 2), ids, strict=True):
+                self._attention[name] = AsLong(dtype=dtype)(part, own)
+            matrix = AsLong(dtype=dtype)(matrix, ids[0])  # (B, Tp, T)
+            matrix = AsLong(dtype=dtype)(ops.swapaxes(matrix, 1, 2), ids[1])
+            self._attention["match"] = ops.swapaxes(matrix, 1, 2)  # (B, Tp, Th)
         # === Config ===
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
@@ -221,7 +224,8 @@ class ABCNNBackbone(Presets, keras_hub.models.Backbone):
             A `keras.Model` of the same inputs that gives a dictionary: `vector`, the
             features; and, but for `"bcnn"`, `premise_word_weights` `(B, Tp)` and
             `hypothesis_word_weights` `(B, Th)`, how much each word counts at the
-            highest level. They sum to 1.
+            highest level, which sum to 1; and `match` `(B, Tp, Th)`, how well each word
+            of the premise matches each of the hypothesis there.
         """
         return keras.Model(self.input, {"vector": self.output, **self._attention})
 

@@ -271,3 +271,6 @@ class AttentionEncoderTextClassifier(TextClassifier):
 
     backbone_cls = AttentionEncoderBackbone
     preprocessor_cls = AttentionEncoderTextClassifierPreprocessor
+
+    def _all_attention(self):
+        return self.attention_model(blocks=True)

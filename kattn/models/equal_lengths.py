@@ -53,11 +53,11 @@ class AsLong(keras.layers.Layer):
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
-        padded: Tensor `(B, T')`.
+        padded: Tensor `(B, T', ...)`.
         ids: Tensor `(B, T)`, of what there was.
 
     Returns:
-        `(B, T)`.
+        `(B, T, ...)`.
     """
 
     def call(self, padded, ids):
@@ -66,4 +66,5 @@ class AsLong(keras.layers.Layer):
 
     def compute_output_spec(self, padded, ids):
         """What `call` returns."""
-        return keras.KerasTensor(ids.shape, dtype=padded.dtype)
+        shape = (*ids.shape[:2], *padded.shape[2:])
+        return keras.KerasTensor(shape, dtype=padded.dtype)

@@ -284,6 +284,7 @@ class HierarchicalAttentionTextClassifierPreprocessor(Preprocessor):
 
     backbone_cls = HierarchicalAttentionBackbone
     tokenizer_cls = HierarchicalAttentionTokenizer
+    levels = 2  # sentences and their words
 
     def __init__(self, tokenizer, max_sentences=48, max_words=32, **kwargs):
         super().__init__(tokenizer, **kwargs)

@@ -117,14 +117,17 @@ class PairConvolution(keras.layers.Layer):
     Call arguments:
         texts: Tensor `(2 B, T, D)`, premises and then hypotheses.
         mask: Boolean `(2 B, T)`.
-        return_attention_scores: Whether to return how much each position counts.
+        return_attention_scores: Whether to return how much each position counts, and
+            what it matches.
 
     Returns:
         The pooled positions `(2 B, T, filters)`, as many as there were (w-ap), and
         vectors `(2 B, filters)` of the whole texts (all-ap). Where asked also weights
         `(2 B, T)`, which sum to 1: the shares that the columns have in the vector, each
         spread over the words of its window; or, where attention comes before the
-        convolution alone, how well each position is matched.
+        convolution alone, how well each position is matched. And with them the match
+        matrix `(B, T, T)`, premises down and hypotheses across: that of the columns, a
+        mean over the windows that two words stand in; or that of the positions.
 
     Reference:
         Yin et al. 2016, sections 3 and 4.
@@ -189,7 +192,7 @@ class PairConvolution(keras.layers.Layer):
         """Run the level; see the class."""
         if self.before:
             texts = cleared(texts, mask)
-            maps, weights = self._maps(texts, mask)
+            maps, weights, match = self._maps(texts, mask)
             texts = ops.concatenate([texts, maps], axis=-1)
         columns, live = self.convolution(texts, mask)  # (2 B, T + w - 1, filters)
         if self.after:
@@ -206,12 +209,15 @@ class PairConvolution(keras.layers.Layer):
         if self.after:
             # What the windows that a word stands in have together, (2 B, T).
             weights = sum(shifted(shares, self.kernel_size))
-        return pooled, vectors, _shares(weights, mask)
+            for _ in range(2):  # a mean over the windows of either side, (B, T, T)
+                windows = shifted(match, self.kernel_size)
+                match = ops.swapaxes(sum(windows) / self.kernel_size, 1, 2)
+        return pooled, vectors, _shares(weights, mask), match
 
     def _maps(self, texts, mask):
         """What of the other text each position matches, and how well it is matched.
 
-        `(2 B, T, D)` and `(2 B, T)`.
+        `(2 B, T, D)`, `(2 B, T)` and the match matrix `(B, T, T)`.
         """
         if self.feature_map == "attention":
             maps, weights = self.input_map(
@@ -222,10 +228,11 @@ class PairConvolution(keras.layers.Layer):
                 return_attention_scores=True,
             )
             # How well a position is matched: how much of it the other text reads.
-            return maps, _swapped(ops.sum(weights, axis=1))
+            match, _ = ops.split(weights, 2)
+            return maps, _swapped(ops.sum(weights, axis=1)), match
         match = self._match(self.input_match, texts, mask)
-        match = ops.concatenate([match, ops.swapaxes(match, 1, 2)])  # (2 B, T, T)
-        return self.input_map(match), ops.sum(match, axis=-1)
+        both = ops.concatenate([match, ops.swapaxes(match, 1, 2)])  # (2 B, T, T)
+        return self.input_map(both), ops.sum(both, axis=-1), match
 
     def _match(self, layer, texts, mask):
         """The match matrix `(B, T, T)`, from 0 to 1, and 0 at padding."""
@@ -245,7 +252,8 @@ class PairConvolution(keras.layers.Layer):
         batch, length, _ = texts.shape
         shapes = [(batch, length, self.filters), (batch, self.filters)]
         if return_attention_scores:
-            shapes.append((batch, length))
+            pairs = None if batch is None else batch // 2
+            shapes += [(batch, length), (pairs, length, length)]
         return tuple(
             keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in shapes
         )

@@ -32,6 +32,8 @@ class Preprocessor(Presets, keras_hub.models.TextClassifierPreprocessor):
 
     #: What the strings of an example are called.
     fields = ("text",)
+    #: How many ragged axes the words of a batch have.
+    levels = 1
 
     def __init__(self, tokenizer, **kwargs):
         # KerasHub packs flat sequences of one length: there is no use for the two here.

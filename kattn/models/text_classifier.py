@@ -9,6 +9,7 @@ import numpy as np
 
 from kattn.models.adapted import Adapted
 from kattn.models.examples import checked, count, split
+from kattn.models.explained import Explained
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -20,7 +21,7 @@ Prediction.__doc__ = """A label and its probability, as `classify` returns them.
 _TOKENIZED_AT_ONCE = 1024
 
 
-class TextClassifier(Adapted, Presets, keras_hub.models.TextClassifier):
+class TextClassifier(Adapted, Explained, Presets, keras_hub.models.TextClassifier):
     """Base class of kattn's classifiers of single texts.
 
     A subclass sets `backbone_cls` and `preprocessor_cls`, the latter a
@@ -301,15 +302,18 @@ class TextClassifier(Adapted, Presets, keras_hub.models.TextClassifier):
             Prediction(names[row.argmax()], float(row.max())) for row in probabilities
         ]
 
-    def attention_model(self):
+    def attention_model(self, **options):
         """The same layers and weights, with the attention as outputs.
+
+        Args:
+            **options: Those of `backbone.attention_model`.
 
         Returns:
             A `keras.Model` of the same inputs that gives a dictionary: `logits`
             `(B, num_classes)`, and the weights under the names that
             `backbone.attention_model()` gives them.
         """
-        attention = self.backbone.attention_model()
+        attention = self.backbone.attention_model(**options)
         weights = dict(attention.output)
         vector = weights.pop("vector")  # (B, D)
         logits = self._logits(vector, attention.input)
