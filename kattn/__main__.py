@@ -1,4 +1,4 @@
-"""`python -m kattn train ...` and `python -m kattn export PRESET PATH`."""
+"""`python -m kattn train | predict | export | publish`."""
 
 import argparse
 import os
@@ -29,6 +29,26 @@ def main(argv: list[str]) -> None:
     export.add_argument("path", help="folder that gets the numbered SavedModel")
     export.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
+    predict = commands.add_parser(
+        "predict",
+        argument_default=argparse.SUPPRESS,
+        help="label the rows of a file of any size",
+        description="Write a file's rows with the label of each and its probability. "
+        "What was stopped goes on when it is run again.",
+    )
+    predict.add_argument("preset", help="a preset's name, folder or handle")
+    predict.add_argument("source", metavar="FILE", help="a .csv, .tsv or .jsonl file")
+    predict.add_argument(
+        "target", nargs="?", metavar="OUT", help="default: FILE with -predicted"
+    )
+    predict.add_argument("--text-column", metavar="COLUMN", help="default: text")
+    predict.add_argument("--premise-column", metavar="COLUMN", help="default: premise")
+    predict.add_argument(
+        "--hypothesis-column", metavar="COLUMN", help="default: hypothesis"
+    )
+    predict.add_argument("--batch-size", type=int, metavar="N", help="texts a batch")
+    predict.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
     publish = commands.add_parser("publish", help="a finished run as a preset to ship")
     publish.add_argument("run", help="the folder of a run by several seeds")
     publish.add_argument("folder", help="models/<name>, which gets preset and card")
@@ -42,12 +62,34 @@ def main(argv: list[str]) -> None:
             _train(arguments, argv)
         elif command == "publish":
             _publish(arguments)
+        elif command == "predict":
+            _predict(**arguments)
         else:
             from kattn.models import TextClassifier
             from kattn.serving import export
 
             classifier = TextClassifier.from_preset(arguments["preset"])
             print(export(classifier, arguments["path"]))
+
+
+def _predict(
+    preset,
+    source,
+    target=None,
+    text_column=None,
+    premise_column=None,
+    hypothesis_column=None,
+    **options,
+):
+    from kattn.datasets.own import text_columns
+    from kattn.models import TextClassifier
+    from kattn.prediction import predict_file
+
+    columns = None
+    if text_column or premise_column or hypothesis_column:
+        columns = text_columns(text_column, premise_column, hypothesis_column)
+    classifier = TextClassifier.from_preset(preset)
+    print(predict_file(classifier, source, target, columns, **options))
 
 
 def _publish(arguments):

@@ -47,7 +47,10 @@ def _matrices(explanation, name, title):
     for number, (axes, head) in enumerate(
         zip(figure.subplots(1, len(heads), squeeze=False)[0], heads, strict=True)
     ):
-        axes.imshow(head, cmap="Oranges", vmin=0, aspect="auto")
+        # Matches are seldom near 0, as shares of attention are.
+        least = head.min() if name == "match" else 0
+        image = axes.imshow(head, cmap="Oranges", vmin=least, aspect="auto")
+        figure.colorbar(image, ax=axes)
         if len(columns) <= _LABELLED:
             axes.set_xticks(range(len(columns)), columns, rotation=90)
         if rows and len(rows) <= _LABELLED:

@@ -35,6 +35,7 @@ ARROWS = {
     "command_line": set(),
     "recipe": BASE | {"datasets"},
     "pictures": {"files"},
+    "prediction": MODELS | {"datasets", "files"},
     "repeats": BASE,
     "robustness": BASE,
     "listing": {"models"},

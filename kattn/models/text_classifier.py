@@ -14,6 +14,7 @@ from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
 from kattn.text.libraries import tensorflow
+from kattn.text.strings import as_strings
 
 Prediction = collections.namedtuple("Prediction", ["label", "probability"])
 Prediction.__doc__ = """A label and its probability, as `classify` returns them."""
@@ -355,7 +356,7 @@ class TextClassifier(Adapted, Explained, Presets, keras_hub.models.TextClassifie
         with tf.device("cpu"):
             for start in range(0, count(texts), _TOKENIZED_AT_ONCE):
                 rows = slice(start, start + _TOKENIZED_AT_ONCE)
-                batch = tuple(tf.constant(part[rows]) for part in parts)
+                batch = tuple(as_strings(part[rows]) for part in parts)
                 chunks.append(
                     self.preprocessor.ids(batch if texts is parts else batch[0])
                 )

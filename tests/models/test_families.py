@@ -200,7 +200,7 @@ def test_what_stands_in_padding_changes_not_one_bit(trained):
     np.testing.assert_array_equal(got, expected)
 
 
-ODD = ["", " \n", "😀", "good", "good " * 10_000, "好看。", "<b>"]
+ODD = ["", " \n", "😀", "good", "good " * 10_000, "好看。", "<b>", "\ud800"]
 
 
 def test_any_text_has_an_answer(trained):
