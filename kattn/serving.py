@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from kattn import warmup
 from kattn.models import TextClassifier
 from kattn.models.portable import portable
 from kattn.text.libraries import tensorflow
@@ -19,7 +20,7 @@ def export(classifier, path):
     the operations on strings; TensorFlow Serving has them built in. The graph runs on
     every machine: nothing in it is compiled by XLA or bound to cuDNN.
 
-    Both signatures take the strings `text`, `(B,)`: any number of texts of any length,
+    Two signatures take the strings `text`, `(B,)`: any number of texts of any length,
     empty ones too. Of a classifier of pairs they take `premise` and `hypothesis`, and
     what follows for texts is given for both, its name beginning with theirs.
 
@@ -30,6 +31,12 @@ def export(classifier, path):
       `classifier.backbone.attention_model()` has for it (`sentence_weights` `(B, S)`
       and `word_weights` `(B, S, T)` of a hierarchical model), and `words`, the strings
       `(B, S, T)` that the weights belong to; the empty string stands for padding.
+
+    A third, `ids`, gives what `serving_default` does, and takes int32 `token_ids` of
+    any lengths, `(B, T)` or `(B, S, T)`, 0 for padding.
+
+    With `kattn[serving]` installed, requests to warm up with are written, too, which
+    TensorFlow Serving answers before it takes others.
 
     Args:
         classifier: A `kattn.models.TextClassifier` with its preprocessor.
@@ -84,6 +91,8 @@ def export(classifier, path):
     try:
         # In a folder of its own, whose permissions are those of any new folder.
         tensorflow().saved_model.save(module, work / "new", signatures)
+        if warmup.available():
+            warmup.write(work / "new", classifier.preprocessor.fields)
         return _publish(work / "new", path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -106,6 +115,11 @@ def _traced(classifier):
     prefixes = [""] if len(fields) == 1 else [f"{field}_" for field in fields]
     texts = [tf.TensorSpec([None], tf.string, name=field) for field in fields]
 
+    def said(logits):
+        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))  # (B, num_classes)
+        label = tf.gather(class_names, tf.argmax(probabilities, axis=-1))
+        return {"probabilities": probabilities, "label": label}
+
     @tf.function(input_signature=texts, autograph=False)
     def attend(*texts):
         with tf.device("cpu"):
@@ -116,10 +130,8 @@ def _traced(classifier):
                 shape = tf.shape(inputs[f"{prefix}token_ids"], tf.int64)
                 shown[f"{prefix}words"] = part.to_tensor("", shape=shape)
         outputs = dict(model(inputs, training=False))
-        probabilities = tf.nn.softmax(tf.cast(outputs.pop("logits"), tf.float32))
         return {
-            "probabilities": probabilities,  # (B, num_classes)
-            "label": tf.gather(class_names, tf.argmax(probabilities, axis=-1)),
+            **said(outputs.pop("logits")),
             **shown,
             **{name: tf.cast(x, tf.float32) for name, x in outputs.items()},
         }
@@ -129,10 +141,24 @@ def _traced(classifier):
         outputs = attend(*texts)
         return {name: outputs[name] for name in ("probabilities", "label")}
 
+    # Ids, and what is live among them.
+    masks = {f"{p}token_ids": f"{p}padding_mask" for p in prefixes}
+    numbers = [
+        tf.TensorSpec(classifier.input[name].shape, tf.int32, name=name)
+        for name in masks
+    ]
+
+    @tf.function(input_signature=numbers, autograph=False)
+    def ids(*numbers):
+        given = dict(zip(masks, numbers, strict=True))
+        live = {masks[name]: x != 0 for name, x in given.items()}
+        return said(classifier({**given, **live}, training=False))
+
     # Concrete functions, because `save` would trace others anew, outside `portable`.
     signatures = {
         "serving_default": serving_default.get_concrete_function(),
         "attend": attend.get_concrete_function(),
+        "ids": ids.get_concrete_function(),
     }
     module = tf.Module()
     resource = tf.saved_model.experimental.TrackableResource

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kattn import models, serving
+from kattn import models, serving, warmup
 from kattn.attend import attend
 from kattn.serving import export
 
@@ -145,6 +145,40 @@ def test_attention_belongs_to_the_words_that_were_read(classifier, elsewhere):
             np.testing.assert_allclose(
                 weights.sum(axis=-1), (weights > 0).any(axis=-1), atol=1e-5
             )
+
+
+def test_ids_give_what_strings_give(classifier, exported):
+    served = tf.saved_model.load(exported).signatures["ids"]
+    inputs = classifier.preprocessor(TEXTS)
+    expected = classifier.predict_proba(TEXTS, verbose=0)
+    for more in (0, 3):  # padding of either axis is free
+        ids = np.pad(inputs["token_ids"], ((0, 0), (0, more), (0, more)))
+        outputs = served(token_ids=tf.constant(ids))
+        np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+    labels = [prediction.label.encode() for prediction in classifier.classify(TEXTS)]
+    assert outputs["label"].numpy().tolist() == labels
+
+
+def test_it_is_warmed_up_by_requests_of_its_own(classifier, exported, tmp_path):
+    apis = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    served = tf.saved_model.load(exported).signatures
+    records = list(tf.data.TFRecordDataset(str(exported / warmup.PATH)))
+    sizes = []
+    for record in records:
+        request = apis.PredictionLog.FromString(record.numpy()).predict_log.request
+        texts = tf.make_ndarray(request.inputs["text"])
+        outputs = served[request.model_spec.signature_name](text=tf.constant(texts))
+        assert len(outputs["probabilities"]) == len(texts)
+        sizes.append(len(texts))
+    assert sizes == [1, 1, 32, 32]
+
+
+def test_without_the_extra_nothing_is_to_warm_up(
+    classifier, quick, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(warmup, "available", lambda: False)
+    version = export(classifier, tmp_path)
+    assert [path.name for path in version.iterdir()] == ["saved_model.pb"]
 
 
 def test_the_command_line_of_tensorflow_runs_it(elsewhere):
@@ -333,13 +367,19 @@ def test_a_family_of_pairs_takes_two_strings(tmp_path):
     }
     outputs = model.signatures["attend"](**given)
     shown = {f"{name}_{what}" for name in given for what in ("words", "word_weights")}
-    assert set(outputs) == {"probabilities", "label"} | shown
+    assert set(outputs) == {"probabilities", "label", "match"} | shown
+    ids = model.signatures["ids"]
+    inputs = {k: v for k, v in pairs.preprocessor(texts).items() if "ids" in k}
+    alone = ids(**{k: tf.constant(v) for k, v in inputs.items()})
+    np.testing.assert_allclose(
+        alone["probabilities"], outputs["probabilities"], atol=1e-6
+    )
     for name in given:
         weights = np.array(outputs[f"{name}_word_weights"])
         words = np.array(outputs[f"{name}_words"])
         assert words.shape == weights.shape == (len(TEXTS), 12)
         assert (weights[words == b""] == 0).all()
     expected = pairs.predict_proba(texts, verbose=0)
-    for signature in model.signatures.values():
-        got = signature(**given)["probabilities"]
+    for name in ("serving_default", "attend"):
+        got = model.signatures[name](**given)["probabilities"]
         np.testing.assert_allclose(got, expected, atol=1e-5)

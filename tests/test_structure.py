@@ -65,7 +65,8 @@ ARROWS = {
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
     "models": MODELS | {"devices", "serving", "windows"},
-    "serving": MODELS | {"serving"},
+    "serving": MODELS | {"serving", "warmup"},
+    "warmup": {"text"},
     "recipes": MODELS
     | RUN
     | {"baseline", "building", "datasets", "pictures", "robustness", "serving"},
