@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from kattn import datasets
+from kattn.datasets.equality import apart
 from kattn.language_model import teach
 from kattn.models.families import family
 from kattn.models.presets import locate
@@ -72,7 +73,7 @@ def pretrained(chosen: Recipe, corpus, folder: Path, console: Console) -> Recipe
 
     Args:
         chosen: The recipe.
-        corpus: The corpus.
+        corpus: The recipe's corpus.
         folder: Where it is kept.
         console: Where to print what is done.
 
@@ -82,13 +83,17 @@ def pretrained(chosen: Recipe, corpus, folder: Path, console: Console) -> Recipe
     if chosen.pretrain is None:
         return chosen
     path, preset = folder / VECTORS, folder / PRETRAINED
-    going_on = dataclasses.replace(chosen, pretrain=None)
+    going_on = dataclasses.replace(chosen, pretrain=None, pretrain_corpus=None)
+    source = chosen.pretrain_corpus or chosen.dataset
+    if source != chosen.dataset and not preset.is_dir():
+        other = dataclasses.replace(going_on, dataset=source)
+        corpus = apart(corpus_of(other), corpus)
     if not preset.is_dir():
         texts = corpus.train.texts
         texts = list(itertools.chain(*texts) if corpus.pairs else texts)
         words = count_vocabulary(texts, chosen.vocabulary_size, chosen.min_count)
-        if chosen.dataset in datasets.having_further():
-            further = datasets.load_further(chosen.dataset, chosen.data_dir)
+        if source in datasets.having_further():
+            further = datasets.load_further(source, chosen.data_dir)
             texts += further[: chosen.limit]
     if not path.is_file():
         console.print(f"Learning word vectors from {len(texts):,} texts.")

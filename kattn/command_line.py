@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
         help="word2vec: learn word vectors from the corpus; language_model: and to "
         "read with them; the name of a corpus: train on its labels first",
     )
+    model.add_argument(
+        "--pretrain-corpus", metavar="NAME", help="learn those from another corpus"
+    )
     model.add_argument("--embedding-dim", type=int, metavar="N")
     model.add_argument(
         "--freeze-embedding", action="store_true", help="do not train word vectors"

@@ -39,6 +39,8 @@ class Recipe:
             `"language_model"` goes on to teach a recurrent model to read with them.
             A corpus's name: train on its labels first, without the texts that this
             corpus holds out, and go on from there with a new head.
+        pretrain_corpus: Name of another corpus whose texts, and whose vocabulary, word
+            vectors and language model are learned from, in place of this one's.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
         freeze_embedding: Whether word vectors stay as they start.
@@ -106,6 +108,7 @@ class Recipe:
     from_preset: str | None = None
     vectors: str | None = None
     pretrain: str | None = None
+    pretrain_corpus: str | None = None
     vocabulary_size: int = 30_000
     min_count: int = 3
     freeze_embedding: bool = False
@@ -190,6 +193,15 @@ class Recipe:
         if self.pretrain == self.dataset:
             raise ValueError(
                 "What is trained first is another corpus than the recipe's. Received: "
+                f"pretrain={self.pretrain!r}, dataset={self.dataset!r}"
+            )
+        other = self.pretrain_corpus
+        if other not in (None, *corpora):
+            raise unknown("pretraining corpus", other, corpora)
+        if other and (self.pretrain not in PRETRAININGS or other == self.dataset):
+            raise ValueError(
+                "From another corpus than the recipe's word vectors or a language "
+                f"model are learned. Received: pretrain_corpus={other!r}, "
                 f"pretrain={self.pretrain!r}, dataset={self.dataset!r}"
             )
         learned = self.vectors if self.pretrain in PRETRAININGS else None

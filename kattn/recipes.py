@@ -310,7 +310,9 @@ def _corpus(chosen):
 def _begin(chosen, corpus, folder):
     """Write the recipe, so that a killed run can go on, if it makes a model."""
     building.build(
-        dataclasses.replace(chosen, pretrain=None), corpus, Console(quiet=True)
+        dataclasses.replace(chosen, pretrain=None, pretrain_corpus=None),
+        corpus,
+        Console(quiet=True),
     )
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(chosen, folder / "recipe.toml")

@@ -1,5 +1,6 @@
 """The language model against its formula, and what it teaches a backbone."""
 
+import dataclasses
 import json
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import kattn
 from kattn import building, language_model, recipes
 from kattn.models import (
     BiLSTMAttentionBackbone,
@@ -184,6 +186,45 @@ def test_a_model_starts_from_what_was_read(tmp_path, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {
         *(building.VECTORS, building.PRETRAINED)
     }
+
+
+@pytest.mark.parametrize("pretrain", ["language_model", "word2vec"])
+def test_another_corpus_may_be_what_is_read(tmp_path, monkeypatch, pretrain):
+    pytest.importorskip("gensim", reason="the extra `vectors` is not installed")
+    write(tmp_path / "corpus.jsonl")
+    corpus = kattn.datasets.load(tmp_path / "corpus.jsonl")
+    held = corpus.test.texts[0]
+    texts = [*(f"whales are {word} whales" for word in ("good", "big") * 9), held]
+    labels = np.zeros(len(texts), "int32")
+    other = dataclasses.replace(
+        corpus, class_names=("a", "b"), train=kattn.datasets.Split(texts, labels)
+    )
+    corpora = {"trec": corpus, "trec50": other}
+    monkeypatch.setattr(building, "corpus_of", lambda chosen: corpora[chosen.dataset])
+    read = []
+    monkeypatch.setattr(building, "teach", lambda *args: read.append(args[2]))
+    keys = {**SMALL, "pretrain": pretrain, "pretrain_corpus": "trec50"}
+    chosen = recipes.complete({**keys, "dataset": "trec"})
+    console = Console(quiet=True)
+    going_on = building.pretrained(chosen, corpus, tmp_path / "run", console)
+    assert going_on.dataset == "trec" and going_on.pretrain_corpus is None
+    made = building.build(going_on, corpus, console)
+    assert made.class_names == ["no", "yes"]
+    words = made.preprocessor.tokenizer.get_vocabulary()
+    if pretrain == "word2vec":  # vectors serve whatever words there are
+        assert "whales" not in words and "was" in words
+    else:
+        assert "whales" in words and "was" not in words
+        assert read == [texts[:-1]]  # without what the corpus holds out
+
+
+def test_from_another_corpus_nothing_else_is_learned():
+    for wrong in ({"pretrain": None}, {"dataset": "imdb"}, {"pretrain": "trec"}):
+        keys = {**SMALL, "dataset": "sst2", "pretrain_corpus": "imdb", **wrong}
+        with pytest.raises(ValueError, match="pretrain_corpus='imdb'"):
+            recipes.complete(keys)
+    with pytest.raises(ValueError, match="Did you mean 'imdb'"):
+        recipes.complete({**SMALL, "dataset": "sst2", "pretrain_corpus": "imbd"})
 
 
 def test_a_model_without_a_recurrence_cannot_be_taught():
