@@ -210,7 +210,7 @@ def _article(number, one, label):
     tokens = [token for field in one.texts for token in one.tokens(field)]
     most = max((token.weight for token in tokens), default=0.0) or 1.0
     parts = [f"<article>\n<h2>{kind} {number} · {_verdict(one, label)}</h2>"]
-    parts += [_strongest(tokens), _erasure(one)]
+    parts += [_strongest(tokens), _opinions(one), _erasure(one)]
     if tokens:
         parts.append('<ol lang="">')
         for field in one.texts:
@@ -246,6 +246,16 @@ def _strongest(tokens):
         for text, weight in list(found.items())[:_STRONGEST]
     )
     return f'<p class="soft">Strongest: {listed}</p>' if listed else ""
+
+
+def _opinions(one):
+    if not one.opinions:
+        return ""
+    network, ngrams = one.opinions["network"], one.opinions["ngrams"]
+    return (
+        f'<p class="soft">{html.escape(one.label)} by the network alone, which pays '
+        f"this attention: <b>{network:.1%}</b>; by n-grams alone: {ngrams:.1%}</p>"
+    )
 
 
 def _erasure(one):

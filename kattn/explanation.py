@@ -75,6 +75,9 @@ class Explanation:
             an encoder `block_0_weights` `(H, T, T)` and so on, and their `rollout`
             `(T, T)`; `hop_weights` `(hops, T)`; `width_weights` `(widths, T)`.
         erasure: An `Erasure`; `None` if it was not asked for, or there is no word.
+        opinions: Of a classifier whose n-grams speak for themselves, the probability
+            that its `network` alone gives the label, whose attention this is, and that
+            its `ngrams` alone give it.
     """
 
     label: str
@@ -84,6 +87,7 @@ class Explanation:
     sentences: dict[str, list[Sentence]]
     weights: dict
     erasure: Erasure | None = None
+    opinions: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def tokens(self, field=None):
         """All tokens of a text, each with the weight it has in the whole.

@@ -158,6 +158,29 @@ class WithoutWords(models.HierarchicalAttentionTextClassifier):
         return keras.Model(self.input, {"logits": self.output})
 
 
+def test_it_is_said_what_ngrams_have_to_do_with_it(classifier, tmp_path):
+    assert classifier.explain(TEXTS[:1])[0].opinions == {}
+    speaking = models.HierarchicalAttentionTextClassifier(
+        classifier.backbone,
+        preprocessor=classifier.preprocessor,
+        class_names=CLASSES,
+        ngrams=8,
+    )
+    speaking.adapt(["a good film", "a bad film"] * 2, [1, 0] * 2)
+    made = speaking.explain(TEXTS[:2])
+    inputs = speaking.preprocessor(TEXTS[:2])
+    for name, logits in speaking.opinions_model()(inputs).items():
+        powers = np.exp(np.array(logits))
+        expected = powers / powers.sum(axis=1, keepdims=True)
+        for row, one in zip(expected, made, strict=True):
+            said = row[CLASSES.index(one.label)]
+            assert one.opinions[name] == pytest.approx(said, abs=1e-5)
+    page = Page(made.to_html(tmp_path / "a.html"))
+    said = made[0].opinions
+    assert f"by n-grams alone: {said['ngrams']:.1%}" in page.text
+    assert f"pays this attention: {said['network']:.1%}" in page.text
+
+
 def test_what_cannot_be_explained(classifier):
     bare = models.HierarchicalAttentionTextClassifier(classifier.backbone, 2)
     with pytest.raises(ValueError, match="preprocessor=None"):

@@ -12,6 +12,7 @@ from kattn.text.spans import find_spans
 
 _SHARE = 0.1  # of the words, which are taken out of a text to see whether they mattered
 _DRAWS = 5  # of as many others
+_SAID = "said_by_"  # and whose logits they are
 #: What the axes of weights are: fields, whose padding is cut off, or something else.
 _AXES = {
     "match": ("premise", "hypothesis"),
@@ -86,12 +87,17 @@ class Explained:
     def _explanation_model(self):
         """The model with all its attention as outputs, if it weighs words."""
         model = self._all_attention()
-        if not any(map(_of_words, model.output)):
+        outputs = dict(model.output)
+        if not any(map(_of_words, outputs)):
             raise ValueError(
                 "Only a model that weighs words can be explained. "
-                f"Received: a model that gives {sorted(model.output)}"
+                f"Received: a model that gives {sorted(outputs)}"
             )
-        return model
+        if self.ngram_logits is None:
+            return model
+        said = self.opinions_model().output
+        outputs |= {f"{_SAID}{name}": logits for name, logits in said.items()}
+        return keras.Model(model.input, outputs)
 
     def _all_attention(self):
         return self.attention_model()
@@ -102,6 +108,11 @@ class Explained:
         words = self._words(batch)  # nested lists for each field
         outputs = self._read(model, words)
         chances = _softmax(outputs.pop("logits"))
+        opinions = {
+            name.removeprefix(_SAID): _softmax(outputs.pop(name))
+            for name in list(outputs)
+            if name.startswith(_SAID)
+        }
         names = self.class_names or list(map(str, range(self.num_classes)))
         explanations = []
         for i, row in enumerate(chances):
@@ -121,6 +132,7 @@ class Explained:
                     self._erased(model, [part[i] for part in words], sentences, row)
                     if erasure
                     else None,
+                    {name: float(x[i, row.argmax()]) for name, x in opinions.items()},
                 )
             )
         return explanations

@@ -20,6 +20,7 @@ WORDS = "the film was good bad not plot actors . ! and".split()
 SMALL = {
     "abcnn": {
         "filters": 6,
+        "num_layers": 1,
         "max_length": 12,
         "own_words": True,
         "pair_features": True,
