@@ -81,7 +81,7 @@ body { margin: 0; background: #ffffff; }
 .kattn { margin: 2rem auto; }
 </style>
 </head>
-<body class="page">
+<body>
 <div class="kattn">
 <header>
 <h1>$title</h1>

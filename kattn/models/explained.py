@@ -4,11 +4,13 @@ import itertools
 
 import keras
 import numpy as np
+from scipy.special import softmax
 
 from kattn.explanation import Erasure, Explanation, Explanations, Sentence, Token
 from kattn.models.rollout import rollout
 from kattn.text.libraries import tensorflow
 from kattn.text.spans import find_spans
+from kattn.text.strings import as_strings
 
 _SHARE = 0.1  # of the words, which are taken out of a text to see whether they mattered
 _DRAWS = 5  # of as many others
@@ -107,9 +109,9 @@ class Explained:
         fields = self.preprocessor.fields
         words = self._words(batch)  # nested lists for each field
         outputs = self._read(model, words)
-        chances = _softmax(outputs.pop("logits"))
+        chances = softmax(outputs.pop("logits"), axis=-1)
         opinions = {
-            name.removeprefix(_SAID): _softmax(outputs.pop(name))
+            name.removeprefix(_SAID): softmax(outputs.pop(name), axis=-1)
             for name in list(outputs)
             if name.startswith(_SAID)
         }
@@ -141,13 +143,8 @@ class Explained:
         """The words that are read of a batch, nested lists for each field."""
         tf = tensorflow()
         with tf.device("cpu"):
-            encoded = [
-                tf.constant([text.encode("utf-8", "surrogatepass") for text in part])
-                for part in batch
-            ]
-            words = self.preprocessor.words(
-                tuple(encoded) if len(encoded) > 1 else encoded[0]
-            )
+            texts = tuple(map(as_strings, batch))
+            words = self.preprocessor.words(texts if len(texts) > 1 else texts[0])
         parts = words if isinstance(words, tuple) else (words,)
         return [part.to_list() for part in parts]
 
@@ -194,8 +191,7 @@ class Explained:
         return sentences
 
     def _split(self, texts):
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        words = self.preprocessor.tokenizer.words(encoded)
+        words = self.preprocessor.tokenizer.words(texts)
         return [[word.decode() for word in row] for row in words.to_list()]
 
     def _erased(self, model, words, sentences, chances):
@@ -220,7 +216,7 @@ class Explained:
         less = [_without(words, set(map(int, places))) for places in out]
         parts = [list(part) for part in zip(*less, strict=True)]  # for each field
         label = chances.argmax()
-        kept = _softmax(self._read(model, parts)["logits"])[:, label]
+        kept = softmax(self._read(model, parts)["logits"], axis=-1)[:, label]
         drops = float(chances[label]) - kept
         return Erasure(count, float(drops[0]), float(drops[1:].mean()))
 
@@ -264,8 +260,3 @@ def _cropped(weights, sentences):
     if blocks:
         found["rollout"] = rollout(blocks)
     return found
-
-
-def _softmax(logits):
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
