@@ -38,6 +38,11 @@ class Sentence:
     weight: float
     tokens: list[Token]
 
+    @property
+    def shares(self):
+        """`sqrt(p_s) p_w`, the weight of each of its tokens in the whole text."""
+        return [math.sqrt(self.weight) * token.weight for token in self.tokens]
+
 
 @dataclasses.dataclass(frozen=True)
 class Erasure:
@@ -111,9 +116,9 @@ class Explanation:
                 f"The tokens are of one of {list(self.texts)}. Received: {field!r}"
             )
         return [
-            dataclasses.replace(token, weight=math.sqrt(sentence.weight) * token.weight)
+            dataclasses.replace(token, weight=share)
             for sentence in self.sentences[field]
-            for token in sentence.tokens
+            for token, share in zip(sentence.tokens, sentence.shares, strict=True)
         ]
 
     def to_html(self, path):

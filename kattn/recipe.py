@@ -39,8 +39,9 @@ class Recipe:
             `"language_model"` goes on to teach a recurrent model to read with them.
             A corpus's name: train on its labels first, without the texts that this
             corpus holds out, and go on from there with a new head.
-        pretrain_corpus: Name of another corpus whose texts, and whose vocabulary, word
-            vectors and language model are learned from, in place of this one's.
+        pretrain_corpus: Name of another corpus, whose texts word vectors and language
+            model are learned from in place of this one's; the latter brings its
+            vocabulary along.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
         freeze_embedding: Whether word vectors stay as they start.

@@ -196,14 +196,8 @@ class Explained:
 
     def _erased(self, model, words, sentences, chances):
         """Read a text again without its strongest words, and without others."""
-        shades = np.array(
-            [
-                np.sqrt(sentence.weight) * token.weight
-                for part in sentences.values()
-                for sentence in part
-                for token in sentence.tokens
-            ]
-        )
+        parts = sentences.values()
+        shades = np.array([x for part in parts for one in part for x in one.shares])
         if not len(shades):
             return None
         count = max(1, round(_SHARE * len(shades)))
