@@ -83,7 +83,7 @@ def pretrained(chosen: Recipe, corpus, folder: Path, console: Console) -> Recipe
     if chosen.pretrain is None:
         return chosen
     path, preset = folder / VECTORS, folder / PRETRAINED
-    going_on = dataclasses.replace(chosen, pretrain=None, pretrain_corpus=None)
+    going_on = chosen.without_pretraining()
     source = chosen.pretrain_corpus or chosen.dataset
     if source != chosen.dataset and not preset.is_dir():
         other = dataclasses.replace(going_on, dataset=source)
@@ -108,8 +108,8 @@ def pretrained(chosen: Recipe, corpus, folder: Path, console: Console) -> Recipe
         classifier = build(going_on, corpus, console)
         console.print(f"Learning to read from {len(texts):,} texts.")
         preprocessor = classifier.preprocessor
-        backup = folder / "language_model"
-        teach(classifier.backbone, preprocessor.tokenizer, texts, backup)
+        epochs, backup = chosen.pretrain_epochs or 2, folder / "language_model"
+        teach(classifier.backbone, preprocessor.tokenizer, texts, epochs, backup)
         # The folder gets its name when both are in it.
         unfinished = folder / f"{PRETRAINED}_unfinished"
         classifier.backbone.save_to_preset(unfinished)

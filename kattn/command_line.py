@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--pretrain-corpus", metavar="NAME", help="learn those from another corpus"
     )
+    model.add_argument(
+        "--pretrain-epochs", type=int, metavar="N", help="of a language model"
+    )
     model.add_argument("--embedding-dim", type=int, metavar="N")
     model.add_argument(
         "--freeze-embedding", action="store_true", help="do not train word vectors"

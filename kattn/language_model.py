@@ -18,7 +18,6 @@ from kattn.models import packed, packed_gru
 _PIECE = 100  # words that are read at a time
 _DRAWN = 512  # words that a right one is compared with
 _BATCH = 64
-_EPOCHS = 2
 _CHUNK = 1000  # texts at a time
 
 
@@ -169,15 +168,16 @@ def pieces(texts, tokenizer, length=_PIECE):
     return padded
 
 
-def teach(backbone, tokenizer, texts, backup=None) -> list[float]:
+def teach(backbone, tokenizer, texts, epochs=2, backup=None) -> list[float]:
     """Teach a backbone's word vectors and its recurrence over words to read.
 
-    Adam reads all texts twice, its rate falling from 2e-3 along a cosine.
+    By Adam, whose rate falls from 2e-3 along a cosine.
 
     Args:
         backbone: A backbone with a `word_recurrence`; its layers are trained in place.
         tokenizer: Its tokenizer.
         texts: Strings, without labels.
+        epochs: How often all texts are read.
         backup: Folder to keep the last epoch in: a try that was stopped goes on there.
 
     Returns:
@@ -186,7 +186,7 @@ def teach(backbone, tokenizer, texts, backup=None) -> list[float]:
     read = pieces(texts, tokenizer)
     model = LanguageModel(backbone.token_embedding, backbone.word_recurrence)
     model.build(read.shape)
-    steps = _EPOCHS * -(-len(read) // _BATCH)
+    steps = epochs * -(-len(read) // _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), jit_compile=False)
     callbacks = []
@@ -195,7 +195,7 @@ def teach(backbone, tokenizer, texts, backup=None) -> list[float]:
     history = model.fit(
         read,
         batch_size=_BATCH,
-        epochs=_EPOCHS,
+        epochs=epochs,
         callbacks=callbacks,
         verbose=1 if sys.stdout.isatty() else 2,
     )

@@ -42,6 +42,7 @@ class Recipe:
         pretrain_corpus: Name of another corpus, whose texts word vectors and language
             model are learned from in place of this one's; the latter brings its
             vocabulary along.
+        pretrain_epochs: How often the language model reads its texts; twice if `None`.
         vocabulary_size: At most so many words, the most frequent ones.
         min_count: Words seen less often in the training texts are unknown.
         freeze_embedding: Whether word vectors stay as they start.
@@ -110,6 +111,7 @@ class Recipe:
     vectors: str | None = None
     pretrain: str | None = None
     pretrain_corpus: str | None = None
+    pretrain_epochs: int | None = None
     vocabulary_size: int = 30_000
     min_count: int = 3
     freeze_embedding: bool = False
@@ -205,6 +207,11 @@ class Recipe:
                 f"model are learned. Received: pretrain_corpus={other!r}, "
                 f"pretrain={self.pretrain!r}, dataset={self.dataset!r}"
             )
+        if self.pretrain_epochs and self.pretrain != "language_model":
+            raise ValueError(
+                "It is a language model that reads its texts in epochs. Received: "
+                f"pretrain_epochs={self.pretrain_epochs!r}, pretrain={self.pretrain!r}"
+            )
         learned = self.vectors if self.pretrain in PRETRAININGS else None
         if self.pretrain and (learned or self.from_preset):
             raise ValueError(
@@ -222,6 +229,11 @@ class Recipe:
                 raise ValueError(
                     f"The recipe's {name!r} is less than 1. Received: {rate}"
                 )
+
+    def without_pretraining(self) -> "Recipe":
+        """The same, but for what is learned before."""
+        unset = ("pretrain", "pretrain_corpus", "pretrain_epochs")
+        return dataclasses.replace(self, **dict.fromkeys(unset))
 
 
 _LEAST = {

@@ -309,11 +309,7 @@ def _corpus(chosen):
 
 def _begin(chosen, corpus, folder):
     """Write the recipe, so that a killed run can go on, if it makes a model."""
-    building.build(
-        dataclasses.replace(chosen, pretrain=None, pretrain_corpus=None),
-        corpus,
-        Console(quiet=True),
-    )
+    building.build(chosen.without_pretraining(), corpus, Console(quiet=True))
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(chosen, folder / "recipe.toml")
 

@@ -202,8 +202,10 @@ def test_another_corpus_may_be_what_is_read(tmp_path, monkeypatch, pretrain):
     corpora = {"trec": corpus, "trec50": other}
     monkeypatch.setattr(building, "corpus_of", lambda chosen: corpora[chosen.dataset])
     read = []
-    monkeypatch.setattr(building, "teach", lambda *args: read.append(args[2]))
+    monkeypatch.setattr(building, "teach", lambda *args: read.append(args[2:4]))
     keys = {**SMALL, "pretrain": pretrain, "pretrain_corpus": "trec50"}
+    if pretrain == "language_model":
+        keys["pretrain_epochs"] = 3
     chosen = recipes.complete({**keys, "dataset": "trec"})
     console = Console(quiet=True)
     going_on = building.pretrained(chosen, corpus, tmp_path / "run", console)
@@ -215,7 +217,7 @@ def test_another_corpus_may_be_what_is_read(tmp_path, monkeypatch, pretrain):
         assert "whales" not in words and "was" in words
     else:
         assert "whales" in words and "was" not in words
-        assert read == [texts[:-1]]  # without what the corpus holds out
+        assert read == [(texts[:-1], 3)]  # without what the corpus holds out
 
 
 def test_from_another_corpus_nothing_else_is_learned():
@@ -225,6 +227,11 @@ def test_from_another_corpus_nothing_else_is_learned():
             recipes.complete(keys)
     with pytest.raises(ValueError, match="Did you mean 'imdb'"):
         recipes.complete({**SMALL, "dataset": "sst2", "pretrain_corpus": "imbd"})
+
+
+def test_epochs_are_the_language_models():
+    with pytest.raises(ValueError, match="pretrain_epochs=3, pretrain='word2vec'"):
+        recipes.complete({**SMALL, "pretrain": "word2vec", "pretrain_epochs": 3})
 
 
 def test_a_model_without_a_recurrence_cannot_be_taught():
