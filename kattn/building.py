@@ -172,7 +172,10 @@ def build(chosen: Recipe, corpus, console: Console):
         )
     steps = chosen.epochs * -(-len(corpus.train) // chosen.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(chosen.learning_rate, steps)
-    classifier.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0))
+    classifier.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=5.0),
+        adversarial=chosen.adversarial or 0.0,
+    )
     return classifier
 
 

@@ -119,6 +119,9 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--batch-size", type=int, metavar="N")
     training.add_argument("--learning-rate", type=float, metavar="RATE")
     training.add_argument(
+        "--adversarial", type=float, metavar="X", help="move word vectors against it"
+    )
+    training.add_argument(
         "--patience", type=int, metavar="N", help="epochs without a better validation"
     )
     training.add_argument(

@@ -84,6 +84,8 @@ class Recipe:
         output_dropout: Fraction of the text's vector dropped; as `dropout` if `None`.
         ngrams: How many words and runs of words speak for themselves.
         ngram_order: The most words of a run.
+        adversarial: How far each text's word vectors are moved to where it is misread,
+            as a fraction of their length; not at all if `None`.
         epochs: The most epochs.
         batch_size: Texts a batch.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
@@ -152,6 +154,7 @@ class Recipe:
     output_dropout: float | None = None
     ngrams: int | None = None
     ngram_order: int = 3
+    adversarial: float | None = None
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 3e-3
@@ -223,7 +226,7 @@ class Recipe:
             raise ValueError(
                 f"The recipe's 'seeds' are different. Received: {self.seeds}"
             )
-        for name in ("dropout", "output_dropout"):
+        for name in ("dropout", "output_dropout", "adversarial"):
             rate = getattr(self, name)
             if rate is not None and not rate < 1:
                 raise ValueError(
@@ -238,6 +241,7 @@ class Recipe:
 
 _LEAST = {
     **{"dropout": 0.0, "output_dropout": 0.0, "learning_rate": 0.0},
+    "adversarial": 0.0,
     **{"seed": 0, "seeds": 0},
     **{"num_layers": 0, "penalty": 0.0, "temperature": 0.0},
 }
