@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from kattn.models.weighed_keys import FACTOR, NONE
+
 
 class PackedEncoder(nn.Module):
     """A packed recurrence, then attention pooling, `(N, T, D)` to `(N, 2 * units)`."""
@@ -39,11 +41,11 @@ class PackedEncoder(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    def __init__(self, vocabulary, width=100, units=64, classes=2):
+    def __init__(self, vocabulary, width=100, units=64, classes=2, cell=nn.LSTM):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
-        lstm = nn.LSTM(width, units, bidirectional=True, batch_first=True)
-        self.encoder = PackedEncoder(lstm, units)
+        recurrent = cell(width, units, bidirectional=True, batch_first=True)
+        self.encoder = PackedEncoder(recurrent, units)
         self.output = nn.Linear(2 * units, classes)
 
     def forward(self, ids, mask):
@@ -51,7 +53,7 @@ class BiLSTM(nn.Module):
 
     def copy(self, classifier):
         backbone = classifier.backbone
-        take(self.embedding.weight, backbone.token_embedding.embeddings)
+        take(self.embedding.weight, vectors(backbone))
         self.encoder.copy(backbone.encoder.recurrent, backbone.pooling_layer)
         copy_dense(classifier.output_dense, self.output)
 
@@ -79,7 +81,7 @@ class HAN(nn.Module):
 
     def copy(self, classifier):
         backbone = classifier.backbone
-        take(self.embedding.weight, backbone.token_embedding.embeddings)
+        take(self.embedding.weight, vectors(backbone))
         for mine, theirs in (
             (self.words, backbone.word_encoder.layer),
             (self.sentences, backbone.sentence_encoder.layer),
@@ -118,7 +120,7 @@ class Encoder(nn.Module):
 
     def copy(self, classifier):
         backbone = classifier.backbone
-        take(self.embedding.weight, backbone.token_embedding.embeddings)
+        take(self.embedding.weight, vectors(backbone))
         like = np.zeros((1, 512, backbone.embedding_dim), "float32")
         positions = np.array(backbone.position_embedding(like))[0]
         self.register_buffer("positions", torch.from_numpy(positions))
@@ -209,7 +211,7 @@ class ABCNN(nn.Module):
 
     def copy(self, classifier):
         backbone = classifier.backbone
-        take(self.embedding.weight, backbone.token_embedding.embeddings)
+        take(self.embedding.weight, vectors(backbone))
         for places, convolution, level in zip(
             self.maps, self.convolutions, backbone.levels, strict=True
         ):
@@ -218,6 +220,55 @@ class ABCNN(nn.Module):
             take(convolution.weight, np.array(theirs.kernel).transpose(2, 1, 0))
             take(convolution.bias, theirs.bias)
         copy_dense(classifier.output_dense, self.output)
+
+
+class WithNgrams(nn.Module):
+    """A network, and what n-grams say beside it."""
+
+    def __init__(self, network, layer):
+        super().__init__()
+        self.network = network
+        self.order = layer.order
+        for name in ("keys", "table", "bias"):
+            values = np.array(getattr(layer, name))
+            values = values if name == "keys" else values.astype("float32")
+            self.register_buffer(name, torch.from_numpy(values))
+
+    def forward(self, ids, mask):
+        key, live, found = ids, mask, []
+        for n in range(self.order):
+            if n:
+                key = key[..., :-1] * FACTOR + ids[..., n:]
+                live = live[..., :-1] & mask[..., n:]
+            found.append(torch.where(live, key, NONE).flatten(1))
+        keys = torch.cat(found, dim=1).sort(dim=1).values  # (B, M)
+        place = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+        new = nn.functional.pad(keys[:, 1:] != keys[:, :-1], (1, 0), value=True)
+        counts = (self.keys[place] == keys) & (keys != NONE) & new
+        said = (self.table[place] * counts[..., None]).sum(1) + self.bias
+        return (self.network(ids, mask) + said) / 2
+
+
+def served(classifier):
+    """The module of a trained classifier, with its weights."""
+    backbone = classifier.backbone
+    options = {"classes": classifier.num_classes, "units": backbone.units}
+    options["width"] = backbone.embedding_dim
+    if hasattr(backbone, "word_encoder"):
+        model = HAN(
+            backbone.vocabulary_size, attention=backbone.attention_units, **options
+        )
+    else:
+        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[backbone.cell]
+        model = BiLSTM(backbone.vocabulary_size, cell=cell, **options)
+    model.copy(classifier)
+    layer = classifier.ngram_logits
+    return model if layer is None else WithNgrams(model, layer)
+
+
+def vectors(backbone):
+    """The word vectors `(V, D)`, also of a table in 8 bits."""
+    return backbone.token_embedding(np.arange(backbone.vocabulary_size))
 
 
 def take(parameter, values):
