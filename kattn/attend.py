@@ -148,7 +148,7 @@ def attend(
             f"return_weights=False; or plan='auto'. Received: region={region!r}, "
             f"return_weights={return_weights}"
         )
-    fit = {"whole": True, "blocks": False}.get(plan)
+    fit = {"whole": True, "blocks": False}.get(plan, blocks.given())
     if not made_whole and keep is None and attention_mask is None:
         if _fuses(score, region, normalizer, band, asked, key):
             asked = asked / normalizer.temperature

@@ -31,6 +31,11 @@ def decided(fit):
         _DECIDED.reset(token)
 
 
+def given():
+    """What `decided` says here; `None` outside of it."""
+    return _DECIDED.get()
+
+
 def fits(query, key):
     """Whether all pairs' numbers fit into one block, for each text.
 

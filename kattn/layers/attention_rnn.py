@@ -71,6 +71,9 @@ class AttentionRNN(keras.layers.Layer):
         # without that XLA finds no gradient: "auto" runs such a model plain.
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
+    #: How steps are run, which an export has otherwise.
+    scan = staticmethod(ops.scan)
+
     def build(self, inputs_shape, memory_shape):
         """Build the cell for one step."""
         check_rank("inputs", inputs_shape, 3)
@@ -144,7 +147,7 @@ class AttentionRNN(keras.layers.Layer):
         if hard:
             start += [ops.zeros((batch, 1), "float32")] * 2  # log p(sample), entropy
         columns = ops.concatenate(columns, axis=-1)
-        end, history = ops.scan(step, start, ops.swapaxes(columns, 0, 1))
+        end, history = self.scan(step, start, ops.swapaxes(columns, 0, 1))
         self._forget_dropout()
         if hard:
             hard.sampled.append(tuple(total[:, 0] for total in end[-2:]))
