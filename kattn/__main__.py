@@ -1,4 +1,4 @@
-"""`python -m kattn train | predict | export | publish`."""
+"""`python -m kattn train | predict | export | demo | publish`."""
 
 import argparse
 import os
@@ -49,6 +49,23 @@ def main(argv: list[str]) -> None:
     predict.add_argument("--batch-size", type=int, metavar="N", help="texts a batch")
     predict.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
+    demo = commands.add_parser(
+        "demo",
+        help="a page to try presets on",
+        description="Serve a page, to this machine alone, on which presets say what "
+        "they make of a text and show what they looked at.",
+    )
+    demo.add_argument(
+        "presets",
+        nargs="*",
+        metavar="PRESET",
+        help="names, folders or handles; default: all that come with kattn",
+    )
+    demo.add_argument(
+        "--port", type=int, metavar="N", help="default: the first free one from 7860"
+    )
+    demo.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
     publish = commands.add_parser("publish", help="a finished run as a preset to ship")
     publish.add_argument("run", help="the folder of a run by several seeds")
     publish.add_argument("folder", help="models/<name>, which gets preset and card")
@@ -64,6 +81,10 @@ def main(argv: list[str]) -> None:
             _publish(arguments)
         elif command == "predict":
             _predict(**arguments)
+        elif command == "demo":
+            from kattn import demo
+
+            demo.serve(arguments["presets"], arguments["port"])
         else:
             from kattn.models import TextClassifier
             from kattn.serving import export

@@ -197,8 +197,9 @@ def fragment(explanations):
 
 def _articles(explanations, labels):
     labels = labels or [None] * len(explanations)
+    several = len(explanations) > 1
     return "\n".join(
-        _article(number, one, label)
+        _article(f" {number}" if several else "", one, label)
         for number, (one, label) in enumerate(
             zip(explanations, labels, strict=True), start=1
         )
@@ -209,7 +210,7 @@ def _article(number, one, label):
     kind = "Pair" if len(one.texts) > 1 else "Text"
     tokens = [token for field in one.texts for token in one.tokens(field)]
     most = max((token.weight for token in tokens), default=0.0) or 1.0
-    parts = [f"<article>\n<h2>{kind} {number} · {_verdict(one, label)}</h2>"]
+    parts = [f"<article>\n<h2>{kind}{number} · {_verdict(one, label)}</h2>"]
     parts += [_strongest(tokens), _opinions(one), _erasure(one)]
     if tokens:
         parts.append('<ol lang="">')

@@ -10,6 +10,7 @@ import pytest
 from kattn import models
 from kattn.explanation import Explanation, Explanations
 from kattn.models.rollout import rollout
+from kattn.models.word_embedding import NAME
 
 WORDS = "a good bad film plot . ! the actors < > script alert ( ) 1".split()
 CLASSES = ["bad & <b>", "good"]
@@ -496,3 +497,23 @@ def test_a_failed_write_leaves_the_former_page(explanations, tmp_path, monkeypat
         Explanations(explanations[:1]).to_html(path)
     assert path.read_text() == "former"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_explanations_are_of_the_weights_as_they_are_now():
+    classifier = make()
+
+    def chances():
+        explained = classifier.explain(TEXTS, erasure=False)
+        np.testing.assert_allclose(
+            [list(one.probabilities.values()) for one in explained],
+            classifier.predict_proba(TEXTS, verbose=0),
+            atol=1e-5,
+        )
+        return explained[0].probability
+
+    first = chances()
+    for weight in classifier.trainable_weights:
+        weight.assign(-1.5 * np.array(weight))
+    second = chances()
+    classifier.quantize("int8", filters=NAME)
+    assert len({first, second, chances()}) == 3

@@ -39,6 +39,8 @@ ARROWS = {
     "repeats": BASE,
     "robustness": BASE,
     "listing": {"models"},
+    "demo": MODELS | {"attention_page", "datasets", "demo_examples", "listing"},
+    "demo_examples": set(),
     "cards": {"datasets", "files", "listing", "models", "recipe"},
     "language_model": {"devices", "models", "text"},
     "building": BASE | {"datasets", "language_model", "models", "recipe", "text"},

@@ -1,5 +1,6 @@
 """Classifiers that show what they looked at."""
 
+import functools
 import itertools
 
 import keras
@@ -35,6 +36,11 @@ class Explained:
     def weighs_words(self):
         """Whether there is attention to show: some poolings have none."""
         return any(map(_of_words, self.attention_model().output))
+
+    def quantize(self, *args, **kwargs):
+        """Keep weights in fewer bits, as `keras.Model.quantize` does."""
+        super().quantize(*args, **kwargs)
+        self.__dict__.pop("_explanation_model", None)  # it computes with the former
 
     def explain(self, texts, erasure=True, batch_size=32):
         """Classify texts and tell how much attention each word got, and what for.
@@ -79,15 +85,19 @@ class Explained:
         given = self._checked(texts)
         parts = given if isinstance(given, tuple) else (given,)  # a list for each field
         parts = [[_text(text) for text in part] for part in parts]
-        model = self._explanation_model()
+        model = self._explanation_model
         explanations = Explanations()
         for start in range(0, len(parts[0]), batch_size):
             batch = [part[start : start + batch_size] for part in parts]
             explanations += self._explained(model, batch, erasure)
         return explanations
 
+    @functools.cached_property
     def _explanation_model(self):
-        """The model with all its attention as outputs, if it weighs words."""
+        """The model with all its attention as outputs, if it weighs words.
+
+        Kept, for tracing it takes a hundred times as long as reading a text.
+        """
         model = self._all_attention()
         outputs = dict(model.output)
         if not any(map(_of_words, outputs)):

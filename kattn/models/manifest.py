@@ -37,6 +37,28 @@ def write(folder: Path) -> None:
     (folder / NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def confine(folder: Path) -> None:
+    """Refuse a preset whose files lie elsewhere, by way of links.
+
+    Args:
+        folder: The preset's folder. Where it is one of Hugging Face's cache, its files
+            lie among that repository's `blobs`.
+
+    Raises:
+        ValueError: If a link leads out of the folder.
+    """
+    home = folder.resolve()
+    homes = [home]
+    if home.parent.name == "snapshots":
+        homes.append(home.parent.parent / "blobs")
+    for path in folder.rglob("*"):
+        if not any(path.resolve().is_relative_to(one) for one in homes):
+            raise ValueError(
+                f"The files of a preset lie in its folder. Received: {str(path)!r}, a "
+                f"link to {str(path.resolve())!r}"
+            )
+
+
 def check(folder: Path) -> None:
     """Compare a preset's files with their list.
 
@@ -45,7 +67,7 @@ def check(folder: Path) -> None:
 
     Raises:
         ValueError: If a listed file is missing or differs from what was saved, or if
-            the list itself cannot be read.
+            the list itself cannot be read or names a file outside the folder.
 
     Warns:
         UserWarning: If there is no list, as in presets that KerasHub saved.
@@ -67,6 +89,11 @@ def check(folder: Path) -> None:
             f"The preset's list of files {str(path)!r} cannot be read: {error}"
         ) from error
     for name, expected in files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(
+                f"The files of a preset lie in its folder. Received: {name!r} in "
+                f"{str(path)!r}"
+            )
         file = folder / name
         if not file.is_file():
             raise ValueError(

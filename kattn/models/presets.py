@@ -36,7 +36,8 @@ def locate(preset) -> str:
         The path of the folder, or the handle itself for schemes KerasHub alone knows.
 
     Raises:
-        ValueError: If there is no such preset, or its files are not what was saved.
+        ValueError: If there is no such preset, or its files are not what was saved or
+            lie outside its folder.
     """
     preset = os.fspath(preset)
     if preset.startswith("hf://"):
@@ -59,6 +60,8 @@ def locate(preset) -> str:
         raise ValueError(
             f"The folder {str(folder)!r} is no preset: it has no config.json."
         )
+    if preset not in names():  # an installer may link to the files of ours
+        manifest.confine(folder)
     return str(folder)
 
 
@@ -134,6 +137,20 @@ class Presets:
         if kwargs.get("dtype") is not None:
             kwargs["dtype"] = _of_preset(folder, kwargs["dtype"])
         return super().from_preset(folder, *args, **kwargs)
+
+    @classmethod
+    def from_config(cls, config):
+        """Make an object of a config, as Keras does, that names no foreign file.
+
+        KerasHub joins `config_file` to the folder that it reads from or writes to.
+        """
+        name = config.get("config_file", "config.json")
+        if not isinstance(name, str) or name != Path(name).name:
+            raise ValueError(
+                f"`config_file` is the name of a file, without a folder. Received: "
+                f"{name!r} in the config of {cls.__name__}"
+            )
+        return super().from_config(config)
 
     def save_to_preset(self, preset_dir, *args, **kwargs):
         """Save as a preset: the former one is replaced whole, or left as it was.
