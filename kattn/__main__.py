@@ -1,4 +1,4 @@
-"""`python -m kattn train | predict | export | publish`."""
+"""`python -m kattn train | predict | serve | export | publish`."""
 
 import argparse
 import os
@@ -49,6 +49,28 @@ def main(argv: list[str]) -> None:
     predict.add_argument("--batch-size", type=int, metavar="N", help="texts a batch")
     predict.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
+    serve = commands.add_parser(
+        "serve",
+        argument_default=argparse.SUPPRESS,
+        help="answer requests in TensorFlow Serving's REST form",
+        description="Serve a model until Ctrl-C: POST /v1/models/<name>:predict, "
+        "GET /v1/models/<name>, /health and /metrics.",
+    )
+    serve.add_argument(
+        "model", help="a preset's name, folder or handle, or an exported folder"
+    )
+    serve.add_argument("--host", metavar="ADDRESS", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=int, metavar="N", help="default: 8501")
+    serve.add_argument("--name", metavar="NAME", help="in URLs; default: the model's")
+    serve.add_argument("--workers", type=int, metavar="N", help="processes; default: 1")
+    serve.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="of a request; default: 30"
+    )
+    serve.add_argument(
+        "--max-body", type=int, metavar="BYTES", help="of a request; default: 4 MiB"
+    )
+    serve.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
     publish = commands.add_parser("publish", help="a finished run as a preset to ship")
     publish.add_argument("run", help="the folder of a run by several seeds")
     publish.add_argument("folder", help="models/<name>, which gets preset and card")
@@ -64,6 +86,10 @@ def main(argv: list[str]) -> None:
             _publish(arguments)
         elif command == "predict":
             _predict(**arguments)
+        elif command == "serve":
+            from kattn import supervisor
+
+            supervisor.serve(**arguments)
         else:
             from kattn.models import TextClassifier
             from kattn.serving import export
