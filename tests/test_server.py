@@ -108,8 +108,9 @@ class Service:
 @pytest.fixture(scope="module")
 def service(exported, tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log"
-    options = f"--timeout={TIMEOUT}", "--max-body=1000000"
+    options = f"--timeout={TIMEOUT}", "--max-body=1000000", "--workers=2"
     service = Service(exported, log, *options)
+    service.workers(2)
     yield service
     service.process.terminate()
     assert service.process.wait(60) == 0, log.read_text()[-2000:]
@@ -294,11 +295,12 @@ def test_a_killed_worker_is_replaced_under_load(service):
 
 
 def test_ctrl_c_ends_it_and_a_slow_client_does_not_hold_it(exported, tmp_path):
-    service = Service(exported, tmp_path / "log", "--workers=2")
-    workers = service.workers(2)
-    assert len(service.predict(["a"])) == 1
-    service.process.send_signal(signal.SIGINT)
-    assert service.process.wait(60) == 0
+    service = Service(exported, tmp_path / "log", "--timeout=1")
+    workers = service.workers()
+    with service.connect() as client:
+        client.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(60) == 0
     assert ended(workers)
     assert "Traceback" not in service.log.read_text()
 
@@ -340,17 +342,35 @@ def test_what_cannot_be_served_is_explained(exported, tmp_path, capsys):
     assert f"Cannot listen on port {port}" in said and "in use" in said
 
 
-def test_pairs_and_the_newest_version(tmp_path):
-    reader = made(models.ReaderTextPairClassifier)
-    for _ in range(2):
-        kattn.export(reader, tmp_path)
-    (tmp_path / "1").rename(tmp_path / "10")
+def test_the_newest_version_is_served(tmp_path):
+    for name in ("9", "10", ".export-new", "11"):
+        (tmp_path / name).mkdir()
+    for name in ("9", "10", ".export-new"):
+        (tmp_path / name / "saved_model.pb").touch()
     assert newest(tmp_path).name == "10"
-    served = Served(newest(tmp_path))
-    pairs = [{"premise": "a good film", "hypothesis": "bad"}] * 2
-    examples = served.examples("serving_default", pairs)
-    expected = reader.predict_proba((["a good film"] * 2, ["bad"] * 2), verbose=0)
-    got = [x["probabilities"] for x in served.answer("serving_default", examples)]
-    np.testing.assert_allclose(got, expected, atol=1e-5)
-    with pytest.raises(ValueError, match='"premise": "..."'):
-        served.examples("serving_default", ["a good film"])
+    assert newest(tmp_path / "9").name == "9"
+
+
+def test_pairs_come_as_objects(tmp_path):
+    strings = [
+        tf.TensorSpec([None], tf.string, name=x) for x in ("premise", "hypothesis")
+    ]
+
+    @tf.function(input_signature=strings)
+    def lengths(premise, hypothesis):
+        sizes = tf.stack([*map(tf.strings.length, (premise, hypothesis))], axis=-1)
+        return {"lengths": sizes, "label": premise}
+
+    signatures = {"serving_default": lengths.get_concrete_function()}
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures)
+    served = Served(tmp_path)
+    pairs = [{"premise": "好", "hypothesis": "bad"}, {"hypothesis": "", "premise": "a"}]
+    assert served.answer(
+        "serving_default", served.examples("serving_default", pairs)
+    ) == [
+        {"lengths": [3, 3], "label": "好"},
+        {"lengths": [1, 0], "label": "a"},
+    ]
+    for wrong in ("a good film", {"premise": "a"}, {**pairs[0], "text": "a"}):
+        with pytest.raises(ValueError, match="Each instance is"):
+            served.examples("serving_default", [wrong])
