@@ -1,8 +1,8 @@
 """TensorFlow Serving's REST interface to a model, as an ASGI application.
 
 Starlette, served by uvicorn, is the engine. LitServe above them does not do here: it
-counts a request of a thousand texts as one in a batch, and its requests that a killed
-worker held wait for their timeout; what it has beyond is done by `kattn.batching`.
+counts a request of a thousand texts as one in a batch, and waits without a limit for a
+body to arrive; what it has beyond is done by `kattn.batching` and `kattn.supervisor`.
 """
 
 import asyncio
