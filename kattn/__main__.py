@@ -1,4 +1,4 @@
-"""`python -m kattn train | predict | export | demo | publish`."""
+"""`python -m kattn train | predict | serve | demo | export | publish`."""
 
 import argparse
 import os
@@ -65,6 +65,27 @@ def main(argv: list[str]) -> None:
         "--port", type=int, metavar="N", help="default: the first free one from 7860"
     )
     demo.add_argument("--debug", action="store_true", help="tracebacks of errors")
+    serve = commands.add_parser(
+        "serve",
+        argument_default=argparse.SUPPRESS,
+        help="answer requests in TensorFlow Serving's REST form",
+        description="Serve a model until Ctrl-C: POST /v1/models/<name>:predict, "
+        "GET /v1/models/<name>, /health and /metrics.",
+    )
+    serve.add_argument(
+        "model", help="a preset's name, folder or handle, or an exported folder"
+    )
+    serve.add_argument("--host", metavar="ADDRESS", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=int, metavar="N", help="default: 8501")
+    serve.add_argument("--name", metavar="NAME", help="in URLs; default: the model's")
+    serve.add_argument("--workers", type=int, metavar="N", help="processes; default: 1")
+    serve.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="of a request; default: 30"
+    )
+    serve.add_argument(
+        "--max-body", type=int, metavar="BYTES", help="of a request; default: 4 MiB"
+    )
+    serve.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
     publish = commands.add_parser("publish", help="a finished run as a preset to ship")
     publish.add_argument("run", help="the folder of a run by several seeds")
@@ -85,6 +106,10 @@ def main(argv: list[str]) -> None:
             from kattn import demo
 
             demo.serve(arguments["presets"], arguments["port"])
+        elif command == "serve":
+            from kattn import supervisor
+
+            supervisor.serve(**arguments)
         else:
             from kattn.models import TextClassifier
             from kattn.serving import export

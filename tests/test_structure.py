@@ -69,6 +69,10 @@ ARROWS = {
     "models": MODELS | {"devices", "serving", "windows"},
     "serving": MODELS | {"serving", "warmup"},
     "warmup": {"text"},
+    "batching": set(),
+    "served": {"names", "text"},
+    "server": {"batching"},
+    "supervisor": {"models", "served", "server", "serving"},
     "recipes": MODELS
     | RUN
     | {"baseline", "building", "datasets", "pictures", "robustness", "serving"},
