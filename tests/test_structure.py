@@ -72,7 +72,7 @@ ARROWS = {
     "batching": set(),
     "served": {"names", "text"},
     "server": {"batching"},
-    "supervisor": {"models", "served", "server", "serving"},
+    "supervisor": {"models", "served", "server", "serving", "text"},
     "recipes": MODELS
     | RUN
     | {"baseline", "building", "datasets", "pictures", "robustness", "serving"},
