@@ -27,6 +27,9 @@ def main(argv: list[str]) -> None:
     export = commands.add_parser("export", help="export a preset for serving")
     export.add_argument("preset", help="a preset's name, folder or handle")
     export.add_argument("path", help="folder that gets the numbered SavedModel")
+    export.add_argument(
+        "--format", default="saved_model", metavar="NAME", help="saved_model, onnx"
+    )
     export.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
     predict = commands.add_parser(
@@ -115,7 +118,7 @@ def main(argv: list[str]) -> None:
             from kattn.serving import export
 
             classifier = TextClassifier.from_preset(arguments["preset"])
-            print(export(classifier, arguments["path"]))
+            print(export(classifier, arguments["path"], arguments["format"]))
 
 
 def _predict(

@@ -120,7 +120,8 @@ class Served:
             )
         }
         outputs = self._signatures[signature_name](**given)
-        columns = {name: _plain(x.numpy()) for name, x in outputs.items()}
+        # In one order, whatever this process has read them in.
+        columns = {name: _plain(x.numpy()) for name, x in sorted(outputs.items())}
         rows = zip(*columns.values(), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 

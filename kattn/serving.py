@@ -7,13 +7,19 @@ from pathlib import Path
 import keras
 
 from kattn import warmup
+from kattn.formats import ids, onnx
 from kattn.models import TextClassifier
 from kattn.models.portable import portable
+from kattn.names import unknown
 from kattn.text.libraries import tensorflow
 
+FORMATS = "saved_model", "onnx"
 
-def export(classifier, path):
-    """Write a SavedModel that takes raw strings, in TensorFlow Serving's layout.
+
+def export(classifier, path, format="saved_model"):
+    """Write a classifier for serving: a SavedModel that takes strings, or ONNX.
+
+    `"saved_model"` is in TensorFlow Serving's layout.
 
     Everything from the string to the label is in its graph. It loads where neither
     kattn nor KerasHub is installed, once `tensorflow_text` is imported, which brings
@@ -38,17 +44,25 @@ def export(classifier, path):
     With `kattn[serving]` installed, requests to warm up with are written, too, which
     TensorFlow Serving answers before it takes others.
 
+    `"onnx"` is `model.onnx`, from int32 token ids to `probabilities`, its batch and
+    lengths free and a recurrence one node; beside it `vocabulary.txt`, and `ids.json`,
+    which says how a text becomes ids.
+
     Args:
         classifier: A `kattn.models.TextClassifier` with its preprocessor.
-        path: The folder of all versions. The new version is the subfolder `1`, or the
-            number after the highest that is there; it appears complete or not at all.
+        path: The folder that `"onnx"` makes. Of a SavedModel, the folder of all
+            versions: the new one is the subfolder `1`, or the number after the highest
+            that is there; it appears complete or not at all.
+        format: `"saved_model"` or `"onnx"`.
 
     Returns:
-        The `pathlib.Path` of the new version.
+        The `pathlib.Path` of the new version, or of the folder.
 
     Raises:
+        ImportError: For `"onnx"` without the extra `onnx`.
+        FileExistsError: For `"onnx"`, if `path` is there already.
         TypeError: If `classifier` is not one of kattn's.
-        ValueError: If it has no preprocessor.
+        ValueError: If it has no preprocessor, or there is no such format.
         RuntimeError: If Keras runs on another backend than TensorFlow.
         NotADirectoryError: If `path` is a file.
 
@@ -61,6 +75,8 @@ def export(classifier, path):
             served = tf.saved_model.load("exported/1")
             served.signatures["serving_default"](text=tf.constant(["Good film!"]))
     """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
     if not isinstance(classifier, TextClassifier):
         raise TypeError(
             "Only classifiers of kattn.models can be exported. "
@@ -79,6 +95,8 @@ def export(classifier, path):
             f"it there. Received: the {keras.backend.backend()} backend"
         )
     path = Path(path)
+    if format == "onnx":
+        return _as_onnx(classifier, path)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(
             f"The path of an export is a folder. Received: the file {str(path)!r}"
@@ -94,6 +112,24 @@ def export(classifier, path):
         if warmup.available():
             warmup.write(work / "new", classifier.preprocessor.fields)
         return _publish(work / "new", path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _as_onnx(classifier, path):
+    """A folder with the file of ONNX and what says how ids are made."""
+    if path.exists():
+        raise FileExistsError(
+            f"ONNX is written to a new folder. Received: {str(path)!r}, which is there "
+            "already"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".export-", dir=path.parent))
+    try:
+        (work / "new").mkdir()
+        files = onnx.write(classifier, work / "new")
+        ids.write(classifier, work / "new", files)
+        return (work / "new").rename(path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -149,7 +185,7 @@ def _traced(classifier):
     ]
 
     @tf.function(input_signature=numbers, autograph=False)
-    def ids(*numbers):
+    def from_ids(*numbers):
         given = dict(zip(masks, numbers, strict=True))
         live = {masks[name]: x != 0 for name, x in given.items()}
         return said(classifier({**given, **live}, training=False))
@@ -158,7 +194,7 @@ def _traced(classifier):
     signatures = {
         "serving_default": serving_default.get_concrete_function(),
         "attend": attend.get_concrete_function(),
-        "ids": ids.get_concrete_function(),
+        "ids": from_ids.get_concrete_function(),
     }
     module = tf.Module()
     resource = tf.saved_model.experimental.TrackableResource

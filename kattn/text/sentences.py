@@ -46,7 +46,8 @@ _SPEECH = (
     "snapped|called|continued|insisted|growled|gasped"
 )
 
-_RULES = [
+#: Pattern and replacement, in turn.
+RULES = [
     # --- What separates lines and spaces, in one form each ---
     (r"(?i:<\s*/?\s*br\s*/?\s*>)|\r\n?|[\x0B\x0C\x{85}\x{2028}\x{2029}]", "\n"),
     (r"[\x00-\x09\x0E-\x1F\x7F-\x{9F}]|[^\PZ ]", " "),
@@ -118,7 +119,7 @@ def split_sentences(texts):
 def _split(texts):
     tf = tensorflow()
     texts = valid_utf8(texts)  # (N,)
-    for pattern, replacement in _RULES:
+    for pattern, replacement in RULES:
         texts = tf.strings.regex_replace(texts, pattern, replacement)
     pieces = tf.strings.split(texts, "\n")  # (N, S)
     pieces = tf.ragged.map_flat_values(tf.strings.strip, pieces)

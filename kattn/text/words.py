@@ -85,19 +85,43 @@ def split_words(texts, case_fold=True):
     return map_texts(lambda flat: _split(flat, case_fold), texts)
 
 
+def steps(case_fold=True):
+    """What is done to a text before it is split at white space, in turn.
+
+    Args:
+        case_fold: Whether upper and lower case are one.
+
+    Returns:
+        Tuples: `("normalize", form)`, where the form is `"NFKC"` or Unicode's
+        `"NFKC_Casefold"`, and `("replace", pattern, replacement)`.
+
+    Example:
+        >>> steps()[2]
+        ('normalize', 'NFKC_Casefold')
+    """
+    # Before NFKC, which makes the acute accent a space and a combining mark.
+    quotes = [("replace", _APOSTROPHES, "'"), ("replace", _QUOTES, '"')]
+    if case_fold:  # normalises before and after, and drops what is ignored
+        form = [("normalize", "NFKC_Casefold")]
+    else:
+        form = [("normalize", "NFKC"), ("replace", _IGNORED, "")]
+    return [
+        *quotes,
+        *form,
+        ("replace", _BLANKS, " "),
+        ("replace", _CONTRACTIONS, r" \0 "),
+        ("replace", _UNITS, r" \0 "),
+    ]
+
+
 def _split(texts, case_fold):
     tf, tf_text = tensorflow(), tensorflow_text()
-    replace = tf.strings.regex_replace
     texts = valid_utf8(texts)  # (N,)
-    # Before NFKC, which makes the acute accent a space and a combining mark.
-    texts = replace(texts, _APOSTROPHES, "'")
-    texts = replace(texts, _QUOTES, '"')
-    if case_fold:  # Unicode's NFKC_Casefold: normalises before and after
-        texts = tf_text.case_fold_utf8(texts)
-    else:
-        texts = tf_text.normalize_utf8(texts, "NFKC")
-        texts = replace(texts, _IGNORED, "")
-    texts = replace(texts, _BLANKS, " ")
-    texts = replace(texts, _CONTRACTIONS, r" \0 ")
-    texts = replace(texts, _UNITS, r" \0 ")
+    for kind, *how in steps(case_fold):
+        if kind == "replace":
+            texts = tf.strings.regex_replace(texts, *how)
+        elif how == ["NFKC"]:
+            texts = tf_text.normalize_utf8(texts, "NFKC")
+        else:
+            texts = tf_text.case_fold_utf8(texts)
     return tf.strings.split(texts)  # (N, T)

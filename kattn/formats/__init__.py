@@ -1,0 +1,1 @@
+"""A classifier in formats that other programs run: token ids in, probabilities out."""

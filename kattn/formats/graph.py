@@ -1,0 +1,61 @@
+"""What is converted: a function of token ids, of operations that formats have."""
+
+import contextlib
+import dataclasses
+
+from kattn import blocks
+from kattn.formats.recurrence import marked
+from kattn.models.portable import portable
+from kattn.text.libraries import tensorflow
+
+#: What the function gives.
+OUTPUT = "probabilities"
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A traced function of token ids.
+
+    Args:
+        function: A concrete function of TensorFlow.
+        inputs: The names of the token ids, in the function's order.
+        recurrences: The `kattn.formats.recurrence.Recurrence`s in it, by name.
+    """
+
+    function: object
+    inputs: tuple[str, ...]
+    recurrences: dict
+
+
+@contextlib.contextmanager
+def traced(classifier):
+    """The graph of a classifier, from token ids to probabilities.
+
+    All pairs of words are compared at once: a choice by size is one that formats
+    cannot make.
+
+    Args:
+        classifier: A `kattn.models.TextClassifier`.
+
+    Yields:
+        A `Graph`.
+    """
+    tf = tensorflow()
+    names = [name for name in classifier.input if name.endswith("token_ids")]
+    specs = [
+        tf.TensorSpec(classifier.input[name].shape, tf.int32, name=name)
+        for name in names
+    ]
+    with portable(classifier), marked(classifier) as found, blocks.decided(True):
+
+        @tf.function(input_signature=specs, autograph=False)
+        def probabilities(*ids):
+            given = dict(zip(names, ids, strict=True))
+            live = {
+                name.replace("token_ids", "padding_mask"): x != 0
+                for name, x in given.items()
+            }
+            logits = classifier({**given, **live}, training=False)
+            return {OUTPUT: tf.nn.softmax(tf.cast(logits, tf.float32))}
+
+        yield Graph(probabilities.get_concrete_function(), tuple(names), found)

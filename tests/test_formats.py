@@ -1,0 +1,168 @@
+"""Exports that take token ids say what the classifier says."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kattn
+from kattn.models.families import FAMILIES
+from kattn.text.words import split_words, steps
+
+WORDS = ["a", "good", "bad", "film", "is", "it", "not", "very", "."]
+TEXTS = [
+    "A very good film. It is not bad.",
+    "Bad!",
+    "",
+    "It is a film. " * 7,
+    "unknown words, 好看 😀",
+]
+OTHERS = ["It is good.", "It is a film.", "Bad.", "", "A film."]
+SMALL = {
+    "abcnn": {"pair_features": True, "best_matches": True, "own_words": True},
+    "apcnn": {"units": 3},
+    "attention_encoder": {"num_layers": 1, "num_heads": 2, "feed_forward_dim": 8},
+    "bilstm_attention": {"units": 3},
+    "han": {"units": 3, "attention_units": 4},
+    "reader": {"units": 3},
+}
+CASES = [
+    *((name, {}) for name in SMALL),
+    ("bilstm_attention", {"cell": "gru"}),
+    ("bilstm_attention", {"pooling": "last"}),
+    ("attention_encoder", {"pooling": "attention", "positions": "rotary"}),
+    ("reader", {"attention": "dynamic", "cell": "gru"}),
+]
+
+
+@pytest.fixture
+def runtime():
+    pytest.importorskip("tf2onnx", reason="the extra `onnx` is not installed")
+    return pytest.importorskip("onnxruntime", reason="likewise")
+
+
+def make(name, options, ngrams=0):
+    kin = FAMILIES[name]
+    tokenizer = kin.tokenizer(WORDS)
+    backbone = kin.classifier.backbone_cls(
+        tokenizer.vocabulary_size(), 8, **{**SMALL[name], **options}
+    )
+    preprocessor = kin.classifier.preprocessor_cls(tokenizer)
+    classifier = kin.classifier(
+        backbone, preprocessor=preprocessor, class_names=["no", "yes"], ngrams=ngrams
+    )
+    draw = np.random.default_rng(0)
+    for v in classifier.trainable_variables:
+        v.assign(draw.normal(size=v.shape, scale=0.5))
+    x = (TEXTS, OTHERS) if kin.pairs else TEXTS
+    return classifier, x
+
+
+def says(runtime, folder, inputs):
+    session = runtime.InferenceSession(folder / "model.onnx")
+    wanted = [x.name for x in session.get_inputs()]
+    (said,) = session.run(["probabilities"], {k: inputs[k] for k in wanted})
+    return said
+
+
+def check(runtime, classifier, x, folder):
+    kattn.export(classifier, folder, format="onnx")
+    given = classifier.preprocessor(x).items()
+    inputs = {name: np.array(v) for name, v in given if name.endswith("ids")}
+    expected = classifier.predict_proba(x, verbose=0)
+    np.testing.assert_allclose(says(runtime, folder, inputs), expected, atol=1e-5)
+    # Another batch, other lengths: padding changes nothing.
+    longer = {
+        name: np.pad(v[1:4], [(0, 0)] + [(0, 3)] * (v.ndim - 1))
+        for name, v in inputs.items()
+    }
+    said = says(runtime, folder, longer)
+    np.testing.assert_allclose(said, expected[1:4], atol=1e-5)
+
+
+@pytest.mark.parametrize("name, options", CASES, ids=str)
+def test_onnx_says_what_the_classifier_says(runtime, tmp_path, name, options):
+    classifier, x = make(name, options)
+    if getattr(classifier.backbone, "pair_features_layer", None) is not None:
+        classifier.adapt(x)
+    check(runtime, classifier, x, tmp_path / "exported")
+
+
+@pytest.mark.parametrize("name", ["bilstm_attention", "han", "reader"])
+def test_ngrams_are_exported(runtime, tmp_path, name):
+    classifier, x = make(name, {}, ngrams=30)
+    parts = x if isinstance(x, tuple) else (x,)
+    many = tuple(part * 4 for part in parts)
+    classifier.adapt(many if len(many) > 1 else many[0], [0, 1, 0, 1, 1] * 4)
+    check(runtime, classifier, x, tmp_path / "exported")
+
+
+def test_vectors_in_8_bits_are_exported(runtime, tmp_path):
+    classifier, x = make("bilstm_attention", {})
+    classifier.quantize("int8", filters="token_embedding")
+    check(runtime, classifier, x, tmp_path / "exported")
+
+
+def test_a_layer_is_as_it_was_after_an_export(runtime, tmp_path):
+    classifier, x = make("reader", {"attention": "dynamic"})
+    before = classifier.predict_proba(x, verbose=0)
+    kattn.export(classifier, tmp_path / "exported", format="onnx")
+    for layer in classifier.backbone._flatten_layers():
+        assert not {"call", "scan"} & set(vars(layer))
+    np.testing.assert_array_equal(classifier.predict_proba(x, verbose=0), before)
+
+
+@pytest.mark.parametrize("name", ["bilstm_attention", "han", "abcnn"])
+def test_ids_are_described(runtime, tmp_path, name):
+    classifier, _ = make(name, {})
+    folder = kattn.export(classifier, tmp_path / "exported", format="onnx")
+    files = {path.name for path in folder.iterdir()}
+    assert files == {"model.onnx", "vocabulary.txt", "ids.json"}
+    about = json.loads((folder / "ids.json").read_text("utf-8"))
+    names = [given["name"] for given in about["inputs"]]
+    assert set(names) < set(classifier.input)
+    assert about["output"]["classes"] == ["no", "yes"]
+    tokens = (folder / "vocabulary.txt").read_text("utf-8").splitlines()
+    assert tokens == classifier.preprocessor.tokenizer.get_vocabulary()
+    assert bool(about["sentences"]) == (name == "han")
+    assert [tuple(step) for step in about["words"]] == steps()
+    assert set(about["files"]) == {"model.onnx", "vocabulary.txt"}
+
+
+def test_words_are_what_the_steps_make(tmp_path):
+    texts = [*TEXTS, "Don’t pay $3.5 – U.S. ﬁlms"]
+    done = tf.constant(texts)
+    for kind, *how in steps(case_fold=False):
+        if kind == "replace":
+            done = tf.strings.regex_replace(done, *how)
+    words = tf.strings.split(done).to_list()[:3]
+    assert words == split_words(texts, case_fold=False).to_list()[:3]
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    classifier, _ = make("bilstm_attention", {})
+    with pytest.raises(ValueError, match="Did you mean 'onnx'"):
+        kattn.export(classifier, tmp_path / "exported", format="onyx")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(FileExistsError, match="new folder"):
+        kattn.export(classifier, tmp_path / "taken", format="onnx")
+
+
+def test_the_missing_extra_is_named(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    classifier, _ = make("bilstm_attention", {})
+    with pytest.raises(ImportError, match=r'pip install "kattn\[onnx\]"'):
+        kattn.export(classifier, tmp_path / "exported", format="onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_recurrence_is_refused(runtime, tmp_path):
+    classifier, _ = make("bilstm_attention", {"cell": "gru"})
+    recurrent = classifier.backbone.encoder.recurrent.forward_layer
+    recurrent.cell.activation = keras.activations.relu
+    with pytest.raises(ValueError, match="Keras's own activations"):
+        kattn.export(classifier, tmp_path / "exported", format="onnx")
