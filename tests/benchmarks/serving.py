@@ -106,6 +106,26 @@ class SavedModel:
         return self.signature(text=self.tf.constant(texts))["probabilities"].numpy()
 
 
+class Onnx:
+    """The file of ONNX in ONNX Runtime, behind `tokenizers`."""
+
+    def __init__(self, preset, folder):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        path = str(Path(folder, "onnx", "model.onnx"))
+        self.session = onnxruntime.InferenceSession(path, options)
+        self.words = Words(preset)
+
+    def __call__(self, texts):
+        return self.of_ids(self.words(texts))
+
+    def of_ids(self, ids):
+        """Probabilities of token ids."""
+        return self.session.run(None, {"token_ids": ids})[0]
+
+
 class Torch:
     """The same model in PyTorch, eager, behind `tokenizers`."""
 
@@ -130,7 +150,7 @@ class Torch:
             return self.model(ids, ids != 0).softmax(-1).numpy()
 
 
-SIDES = {"saved_model": SavedModel, "torch": Torch}
+SIDES = {"saved_model": SavedModel, "onnx": Onnx, "torch": Torch}
 
 
 class Side:
@@ -181,14 +201,18 @@ def compare(preset, rounds, console):
     ids = np.array(inputs["token_ids"])
     with tempfile.TemporaryDirectory() as folder:
         kattn.export(classifier, Path(folder, "saved_model"))
+        try:
+            kattn.export(classifier, Path(folder, "onnx"), format="onnx")
+        except ImportError as error:
+            console.print(str(error))
         processes = {}
         for name in SIDES:
             try:
                 processes[name] = measure.Process(Side, name, preset, folder)
                 checked(name, processes[name], expected, ids, expected)
-            except (ImportError, FileNotFoundError) as error:
+            except Exception as error:  # no such package, or no such file
                 console.print(f"{name} is left out: {error}")
-                del processes[name]
+                processes.pop(name).end()
         found = {size: {name: [] for name in processes} for size in SIZES}
         for size in SIZES:
             for turn in range(rounds + 2):
