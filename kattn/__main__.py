@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     )
     export = commands.add_parser("export", help="export a preset for serving")
     export.add_argument("preset", help="a preset's name, folder or handle")
-    export.add_argument("path", help="folder that gets the numbered SavedModel")
+    export.add_argument("path", help="folder of what is written")
     export.add_argument(
         "--format", default="saved_model", metavar="NAME", help="saved_model, onnx"
     )
@@ -68,6 +68,7 @@ def main(argv: list[str]) -> None:
         "--port", type=int, metavar="N", help="default: the first free one from 7860"
     )
     demo.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
     serve = commands.add_parser(
         "serve",
         argument_default=argparse.SUPPRESS,

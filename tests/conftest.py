@@ -15,6 +15,9 @@ if hasattr(os, "sched_setaffinity") and (
 
 import functools  # noqa: E402
 import importlib.util  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+import textwrap  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import keras  # noqa: E402
@@ -130,3 +133,39 @@ def shared_data():
         return path
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A function that makes a small classifier of a class, its weights drawn."""
+
+    def make(cls, words, class_names):
+        keras.utils.set_random_seed(0)
+        tokenizer = cls.preprocessor_cls.tokenizer_cls(words)
+        model = cls(
+            cls.backbone_cls(tokenizer.vocabulary_size(), 4, units=3),
+            preprocessor=cls.preprocessor_cls(tokenizer),
+            class_names=class_names,
+        )
+        draw = np.random.default_rng(0).normal
+        model.set_weights([draw(size=w.shape) for w in model.get_weights()])
+        return model
+
+    return make
+
+
+@pytest.fixture
+def on_jax():
+    """A function that runs a script with the JAX backend, in a process of its own."""
+    pytest.importorskip("jax", reason="JAX is not installed")
+
+    def run(script, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), *arguments],
+            env={**os.environ, "KERAS_BACKEND": "jax"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return run

@@ -3,8 +3,6 @@
 import csv
 import json
 
-import keras
-import numpy as np
 import pytest
 
 from kattn import models, prediction
@@ -15,22 +13,9 @@ WORDS = "a good bad film plot .".split()
 TEXTS = ["A good film.", "bad,\nbad plot", "", 'the "plot"', "好 film"] * 3
 
 
-def made(cls):
-    keras.utils.set_random_seed(0)
-    tokenizer = cls.preprocessor_cls.tokenizer_cls(WORDS)
-    model = cls(
-        cls.backbone_cls(tokenizer.vocabulary_size(), 4, units=3),
-        preprocessor=cls.preprocessor_cls(tokenizer),
-        class_names=["no", "yes"],
-    )
-    draw = np.random.default_rng(0).normal
-    model.set_weights([draw(size=w.shape) for w in model.get_weights()])
-    return model
-
-
 @pytest.fixture(scope="module")
-def classifier():
-    return made(models.BiLSTMAttentionTextClassifier)
+def classifier(tiny):
+    return tiny(models.BiLSTMAttentionTextClassifier, WORDS, ["no", "yes"])
 
 
 @pytest.fixture
@@ -68,8 +53,8 @@ def test_each_row_gets_its_label(classifier, table):
         predict_file(classifier, table)
 
 
-def test_json_lines_of_pairs(tmp_path):
-    reader = made(models.ReaderTextPairClassifier)
+def test_json_lines_of_pairs(tmp_path, tiny):
+    reader = tiny(models.ReaderTextPairClassifier, WORDS, ["no", "yes"])
     lines = [{"p": "A good film.", "h": "bad", "n": [1]}, {"p": "", "h": "\ud800"}]
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
@@ -129,7 +114,7 @@ def test_what_was_killed_goes_on(classifier, table, tmp_path, monkeypatch):
 
 
 def test_it_does_not_go_on_with_another_source_or_model(
-    classifier, table, tmp_path, monkeypatch
+    classifier, table, tmp_path, monkeypatch, tiny
 ):
     target = tmp_path / "out.csv"
     killed_after(
@@ -140,7 +125,7 @@ def test_it_does_not_go_on_with_another_source_or_model(
     with pytest.raises(ValueError, match="another source"):
         predict_file(classifier, table, target)
     table.write_bytes(content)
-    other = made(models.BiLSTMAttentionTextClassifier)
+    other = tiny(models.BiLSTMAttentionTextClassifier, WORDS, ["no", "yes"])
     other.class_names = ["yes", "no"]
     with pytest.raises(ValueError, match="another model"):
         predict_file(other, table, target)

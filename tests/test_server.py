@@ -15,7 +15,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -35,22 +34,9 @@ WORDS = "a good bad film plot . very".split()
 TIMEOUT = 3
 
 
-def made(cls):
-    keras.utils.set_random_seed(0)
-    tokenizer = cls.preprocessor_cls.tokenizer_cls(WORDS)
-    model = cls(
-        cls.backbone_cls(tokenizer.vocabulary_size(), 4, units=3),
-        preprocessor=cls.preprocessor_cls(tokenizer),
-        class_names=["no", "gut 好"],
-    )
-    draw = np.random.default_rng(0).normal
-    model.set_weights([draw(size=w.shape) for w in model.get_weights()])
-    return model
-
-
 @pytest.fixture(scope="module")
-def classifier():
-    return made(models.BiLSTMAttentionTextClassifier)
+def classifier(tiny):
+    return tiny(models.BiLSTMAttentionTextClassifier, WORDS, ["no", "gut 好"])
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What is converted: a function of token ids, of operations that formats have."""
 
-import contextlib
 import dataclasses
 
 from kattn import blocks
@@ -27,8 +26,7 @@ class Graph:
     recurrences: dict
 
 
-@contextlib.contextmanager
-def traced(classifier):
+def trace(classifier) -> Graph:
     """The graph of a classifier, from token ids to probabilities.
 
     All pairs of words are compared at once: a choice by size is one that formats
@@ -37,8 +35,8 @@ def traced(classifier):
     Args:
         classifier: A `kattn.models.TextClassifier`.
 
-    Yields:
-        A `Graph`.
+    Returns:
+        The graph.
     """
     tf = tensorflow()
     names = [name for name in classifier.input if name.endswith("token_ids")]
@@ -58,4 +56,5 @@ def traced(classifier):
             logits = classifier({**given, **live}, training=False)
             return {OUTPUT: tf.nn.softmax(tf.cast(logits, tf.float32))}
 
-        yield Graph(probabilities.get_concrete_function(), tuple(names), found)
+        function = probabilities.get_concrete_function()
+    return Graph(function, tuple(names), found)

@@ -1,15 +1,14 @@
 """ONNX: one file that ONNX Runtime and many others run."""
 
+import contextlib
 import logging
 
-from kattn.formats.graph import OUTPUT, traced
+from kattn.formats.graph import OUTPUT, trace
 from kattn.formats.operations import handlers
 from kattn.text.libraries import tensorflow
 
 FILE = "model.onnx"
 _OPSET = 18
-# Those of tf2onnx that are safe for two free lengths; runtimes have their own.
-_OPTIMIZERS = "fold_constants", "merge_duplication", "remove_identity"
 
 
 def write(classifier, folder):
@@ -34,13 +33,18 @@ def write(classifier, folder):
             'ONNX needs tf2onnx, which is not installed: pip install "kattn[onnx]"'
         ) from error
     tf = tensorflow()
-    # It warns of what is mended here, with tracebacks.
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    with traced(classifier) as graph:
-        function = graph.function
-        given = [x for x in function.inputs if x.dtype != tf.resource]
-        names = [x.name for x in given], [x.name for x in function.outputs]
-        renamed = dict(zip(names[0], graph.inputs, strict=True))
+    graph = trace(classifier)
+    function = graph.function
+    given = [x for x in function.inputs if x.dtype != tf.resource]
+    names = [x.name for x in given], [x.name for x in function.outputs]
+    renamed = dict(zip(names[0], graph.inputs, strict=True))
+    # Those that are safe for two free lengths; runtimes have their own.
+    chosen = {
+        "fold_constants": optimizer.ConstFoldOptimizer,
+        "merge_duplication": optimizer.MergeDuplicatedNodesOptimizer,
+        "remove_identity": optimizer.IdentityOptimizer,
+    }
+    with _quiet(logging.getLogger("tf2onnx")):
         frozen = tf_loader.from_function(function, *names)
         with tf.Graph().as_default() as imported:
             tf.import_graph_def(frozen, name="")
@@ -52,11 +56,17 @@ def write(classifier, folder):
                 output_names=names[1],
                 tensors_to_rename={**renamed, names[1][0]: OUTPUT},
             )
-    chosen = {
-        name: made_by
-        for name, made_by in optimizer._get_optimizers().items()
-        if name in _OPTIMIZERS
-    }
-    made = optimizer.optimize_graph(made, optimizers=chosen)
+        made = optimizer.optimize_graph(made, catch_errors=False, optimizers=chosen)
     utils.save_protobuf(str(folder / FILE), made.make_model("kattn"))
     return [FILE]
+
+
+@contextlib.contextmanager
+def _quiet(logger):
+    """Without its warnings, which are of what is mended here."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -56,6 +56,11 @@ class Adversarial:
             return super().train_step(*args)
         return _STEPS[keras.backend.backend()](self, *args)
 
+    def get_compile_config(self):
+        """What `compile` was given, for a model that is saved and trained further."""
+        config = super().get_compile_config()
+        return config and {**config, "adversarial": self.adversarial}
+
     def _loss_of(self, x, y, sample_weight):
         """The loss in training, and the prediction."""
         said = self(x, training=True)

@@ -1,8 +1,3 @@
-import os
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
@@ -137,6 +132,15 @@ def test_strings_are_trained_on_and_weighed():
     assert model.evaluate(x, y, verbose=0)[1] == 1
 
 
+def test_a_saved_model_is_trained_on_as_it_was(tmp_path):
+    model, inputs = single()
+    model.compile(adversarial=FRACTION)
+    model.train_on_batch(inputs, LABELS)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.adversarial == FRACTION
+
+
 @pytest.mark.parametrize("wrong", [-0.1, 1, 20])
 def test_what_is_no_fraction_is_refused(wrong):
     model, _ = single()
@@ -164,8 +168,7 @@ JAX = """
 """
 
 
-def test_jax_learns_what_tensorflow_learns(tmp_path):
-    pytest.importorskip("jax", reason="JAX is not installed")
+def test_jax_learns_what_tensorflow_learns(tmp_path, on_jax):
     folders = []
     for name in MAKERS:
         model, inputs = scaled(name)
@@ -177,10 +180,4 @@ def test_jax_learns_what_tensorflow_learns(tmp_path):
         other = {"_count": len(after), "_labels": LABELS}
         np.savez(folder / "given.npz", **inputs, **other, **after)
         folders.append(str(folder))
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JAX), *folders],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_jax(JAX, *folders)

@@ -1,10 +1,6 @@
 """What every family of models does: learn, save, load, export, on each backend."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 
 import keras
 import keras_hub
@@ -231,8 +227,7 @@ JAX = """
 """
 
 
-def test_jax_gives_what_tensorflow_gives(tmp_path):
-    pytest.importorskip("jax", reason="JAX is not installed")
+def test_jax_gives_what_tensorflow_gives(tmp_path, on_jax):
     folders = []
     for name in FAMILIES:
         kin, model = make(name)
@@ -245,13 +240,7 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
         expected = model.predict(x, verbose=0)
         np.savez(folder / "given.npz", expected=expected, **inputs)
         folders.append(str(folder))
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JAX), *folders],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_jax(JAX, *folders)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
