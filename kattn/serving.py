@@ -8,7 +8,7 @@ import keras
 
 from kattn import warmup
 from kattn.formats import ids, onnx
-from kattn.models import TextClassifier
+from kattn.models import TextClassifier, live_steps
 from kattn.models.portable import portable
 from kattn.names import unknown
 from kattn.text.libraries import tensorflow
@@ -101,7 +101,7 @@ def export(classifier, path, format="saved_model"):
         raise NotADirectoryError(
             f"The path of an export is a folder. Received: the file {str(path)!r}"
         )
-    with portable(classifier):
+    with portable(classifier), live_steps.decided(True):
         module, signatures = _traced(classifier)
     path.mkdir(parents=True, exist_ok=True)
     # A name that is no number: TensorFlow Serving looks past it.

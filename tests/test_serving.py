@@ -226,6 +226,7 @@ def machine_with_a_gpu(monkeypatch):
     compiled = functools.partial(attend, compile="always")
     monkeypatch.setattr("kattn.layers.attention_pooling.attend", compiled)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr("kattn.models.live_steps.on_cpu", lambda: False)
 
 
 def test_nothing_in_it_is_bound_to_a_machine(
@@ -241,6 +242,9 @@ def test_nothing_in_it_is_bound_to_a_machine(
     } == {"auto"}
     # The same without the precaution, so that the check is seen to see.
     monkeypatch.setattr(serving, "portable", contextlib.nullcontext)
+    monkeypatch.setattr(
+        models.live_steps, "decided", lambda alone: contextlib.nullcontext()
+    )
     assert traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from kattn import blocks
 from kattn.formats.recurrence import marked
+from kattn.models import live_steps
 from kattn.models.portable import portable
 from kattn.text.libraries import tensorflow
 
@@ -44,7 +45,12 @@ def trace(classifier) -> Graph:
         tf.TensorSpec(classifier.input[name].shape, tf.int32, name=name)
         for name in names
     ]
-    with portable(classifier), marked(classifier) as found, blocks.decided(True):
+    with (
+        portable(classifier),
+        live_steps.decided(False),  # but Keras's layers, which `marked` knows
+        marked(classifier) as found,
+        blocks.decided(True),
+    ):
 
         @tf.function(input_signature=specs, autograph=False)
         def probabilities(*ids):

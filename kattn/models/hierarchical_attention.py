@@ -11,7 +11,7 @@ from keras import ops
 from kattn import normalizers
 from kattn.devices import on_cpu
 from kattn.layers import AttentionPooling, Hierarchical
-from kattn.models import packed, packed_gru
+from kattn.models import live_steps, packed, packed_gru
 from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
 from kattn.models.recurrent import WideOrthogonal
@@ -37,7 +37,7 @@ class AttentiveEncoder(keras.layers.Layer):
         inputs: Tensor `(B, T, D)`.
         mask: Boolean `(B, T)`, with a live position in every row.
         return_attention_scores: Whether to return the weights as well.
-        training: Whether this is training, where a CPU takes no steps over padding.
+        training: Whether this is training.
 
     Returns:
         `(B, 2 * units)`, and the weights `(B, T)` where asked.
@@ -75,17 +75,25 @@ class AttentiveEncoder(keras.layers.Layer):
         if training and mask is not None and on_cpu():
             vector, weights = self._packed(inputs, mask, training)
         else:
-            hidden = self.recurrent(inputs, mask=mask)  # (B, T, 2 * units)
+            hidden = self._hidden(inputs, mask, training)  # (B, T, 2 * units)
             vector, weights = self.pooling(
                 hidden, mask=mask, return_attention_scores=True, training=training
             )
         return (vector, weights) if return_attention_scores else vector
 
+    def _hidden(self, inputs, mask, training):
+        if training or mask is None or not live_steps.alone():
+            return self.recurrent(inputs, mask=mask)
+        return live_steps.read(inputs, mask, *self._cells())
+
+    def _cells(self):
+        layers = self.recurrent.forward_layer, self.recurrent.backward_layer
+        return (layer.cell for layer in layers)
+
     def _packed(self, inputs, mask, training):
         """The same without steps over padding, and without projecting it."""
-        layers = self.recurrent.forward_layer, self.recurrent.backward_layer
         live = packed.Live.of(mask)
-        cells = (layer.cell for layer in layers)
+        cells = self._cells()
         states = packed_gru.read(live.packed(inputs), live, *cells)  # (M, 2 * units)
         hidden = live.padded(self.pooling.hidden(states))  # (B, T, attention_units)
         return self.pooling.read(hidden, live.padded(states), mask, training=training)

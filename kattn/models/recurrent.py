@@ -5,8 +5,9 @@ from keras import ops
 
 from kattn.attend import cleared
 from kattn.devices import on_cpu
-from kattn.models import packed, packed_gru
+from kattn.models import live_steps, packed, packed_gru
 from kattn.names import unknown
+from kattn.text.libraries import tensorflow
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 _DIRECTIONS = ("concat", "sum", "forward")
@@ -37,8 +38,8 @@ class RecurrentEncoder(keras.layers.Layer):
     Call arguments:
         inputs: Tensor `(B, T, D)`.
         mask: Boolean `(B, T)`, live positions first.
-        training: Whether this is training, where on a CPU a GRU takes no steps over
-            padding.
+        training: Whether this is training. On a CPU no steps are taken over padding, by
+            a GRU in training and by both kinds else.
 
     Returns:
         The states `(B, T, W)`, and the last states of the directions, joined in the
@@ -93,7 +94,10 @@ class RecurrentEncoder(keras.layers.Layer):
         steps = ops.logical_or(mask, ops.expand_dims(~live, -1) & first)  # (B, T)
         inputs = cleared(inputs, mask)
         if training and self._packs:
-            states, last = self._packed(inputs, steps)
+            states, last = self._ended(self._packed(inputs, steps), steps)
+        elif not training and self.directions != "forward" and live_steps.alone():
+            cells = (layer.cell for layer in self._directed())
+            states, last = self._ended(live_steps.read(inputs, steps, *cells), steps)
         else:
             states, *ends = self.recurrent(inputs, mask=steps, training=training)
             # Each direction gives its h, and an LSTM its cell state after it.
@@ -110,16 +114,21 @@ class RecurrentEncoder(keras.layers.Layer):
         return forward
 
     def _packed(self, inputs, steps):
-        """States and last states, without steps over padding."""
-        layers = self.recurrent.forward_layer, self.recurrent.backward_layer
-        cells = (layer.cell for layer in layers)
+        """The states of both directions, without steps over padding."""
+        cells = (layer.cell for layer in self._directed())
         live = packed.Live.of(steps)
-        states = live.padded(packed_gru.read(live.packed(inputs), live, *cells))
+        return live.padded(packed_gru.read(live.packed(inputs), live, *cells))
+
+    def _directed(self):
+        return self.recurrent.forward_layer, self.recurrent.backward_layer
+
+    def _ended(self, states, steps):
+        """States `(B, T, 2 * units)` as they are joined, and the last ones."""
         forward, backward = ops.split(states, 2, axis=-1)  # (B, T, units) each
         first = ops.argmax(steps, axis=1)  # (B,)
         end = ops.shape(steps)[1] - 1 - ops.argmax(ops.flip(steps, axis=1), axis=1)
         last, backward_last = (
-            ops.take_along_axis(x, at[:, None, None], axis=1)[:, 0]
+            tensorflow().gather(x, at, batch_dims=1)
             for x, at in ((forward, end), (backward, first))
         )
         return self._joined(forward, backward), self._joined(last, backward_last)

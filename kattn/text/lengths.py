@@ -74,14 +74,18 @@ def head_and_tail(documents, max_sentences):
     tf = tensorflow()
     _check_positive("max_sentences", max_sentences)
     documents = _ragged("documents", documents, 1, exactly=False)
-    lengths = documents.row_lengths()  # (B,)
-    kept = tf.minimum(lengths, max_sentences)  # (B,)
-    place = tf.ragged.range(kept, row_splits_dtype=kept.dtype)  # (B, S')
-    head = (max_sentences + 1) // 2
-    gap = (lengths - kept)[:, tf.newaxis]  # (B, 1)
-    source = place + tf.where(place < head, tf.zeros_like(gap), gap)  # in its row
-    source = source + documents.row_starts()[:, tf.newaxis]  # in documents.values
-    return source.with_values(tf.gather(documents.values, source.values))
+    starts, ends = documents.row_starts(), documents.row_limits()  # (B,)
+    head = tf.minimum(starts + (max_sentences + 1) // 2, ends)
+    tail = tf.maximum(ends - max_sentences // 2, head)
+    # Two ranges a row, one after the other: those of places in documents.values.
+    kept = tf.ragged.range(
+        tf.reshape(tf.stack([starts, tail], axis=1), [-1]),
+        tf.reshape(tf.stack([head, ends], axis=1), [-1]),
+        row_splits_dtype=starts.dtype,
+    )  # (2 B, S'')
+    return tf.RaggedTensor.from_row_splits(
+        tf.gather(documents.values, kept.values), kept.row_splits[::2], validate=False
+    )
 
 
 def pad_to_bucket(ragged, *buckets):
