@@ -35,14 +35,28 @@ def main(argv: list[str]) -> None:
     predict = commands.add_parser(
         "predict",
         argument_default=argparse.SUPPRESS,
-        help="label the rows of a file of any size",
-        description="Write a file's rows with the label of each and its probability. "
-        "What was stopped goes on when it is run again.",
+        help="label the rows of files of any size",
+        description="Write a file's rows, or those of a folder's files, with the label "
+        "of each and its probability. What was stopped goes on when it is run again.",
     )
     predict.add_argument("preset", help="a preset's name, folder or handle")
-    predict.add_argument("source", metavar="FILE", help="a .csv, .tsv or .jsonl file")
     predict.add_argument(
-        "target", nargs="?", metavar="OUT", help="default: FILE with -predicted"
+        "source",
+        metavar="IN",
+        help="a .csv, .tsv, .jsonl or .parquet file, or a folder of them; for Ray also "
+        "s3://... or gs://...",
+    )
+    predict.add_argument(
+        "target", nargs="?", metavar="OUT", help="default: IN with -predicted"
+    )
+    predict.add_argument(
+        "--engine", metavar="NAME", help="local (default), this process; or ray"
+    )
+    predict.add_argument(
+        "--actors",
+        type=int,
+        metavar="N",
+        help="of Ray, with a model each; default: 1",
     )
     predict.add_argument("--text-column", metavar="COLUMN", help="default: text")
     predict.add_argument("--premise-column", metavar="COLUMN", help="default: premise")
@@ -132,14 +146,12 @@ def _predict(
     **options,
 ):
     from kattn.datasets.own import text_columns
-    from kattn.models import TextClassifier
-    from kattn.prediction import predict_file
+    from kattn.prediction_job import predict
 
     columns = None
     if text_column or premise_column or hypothesis_column:
         columns = text_columns(text_column, premise_column, hypothesis_column)
-    classifier = TextClassifier.from_preset(preset)
-    print(predict_file(classifier, source, target, columns, **options))
+    print(predict(preset, source, target, columns, **options))
 
 
 def _publish(arguments):

@@ -35,7 +35,12 @@ ARROWS = {
     "command_line": set(),
     "recipe": BASE | {"datasets"},
     "pictures": {"files"},
-    "prediction": MODELS | {"datasets", "files"},
+    "prediction": MODELS | {"files", "row_files"},
+    "prediction_job": MODELS
+    | {"parquet_rows", "prediction", "prediction_ray", "row_files"},
+    "prediction_ray": MODELS | {"parquet_rows", "prediction", "row_files"},
+    "parquet_rows": {"datasets"},
+    "row_files": BASE | {"datasets", "parquet_rows"},
     "repeats": BASE,
     "robustness": BASE,
     "listing": {"models"},
