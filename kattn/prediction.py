@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from kattn.datasets.row_files import ParquetRows, kind_of, long_cells
 from kattn.files import replacing
 from kattn.models import TextPairClassifier
-from kattn.row_files import ParquetRows, kind_of, long_cells
 
 #: So many are classified and written at a time.
 ROWS = 4096

@@ -4,11 +4,11 @@ import json
 import posixpath
 from pathlib import Path
 
+from kattn.datasets.parquet_rows import pyarrow
+from kattn.datasets.row_files import KINDS, kind_of
 from kattn.models import TextClassifier
 from kattn.names import unknown
-from kattn.parquet_rows import pyarrow
 from kattn.prediction import columns_of, model_digest, predict_file
-from kattn.row_files import KINDS, kind_of
 
 ENGINES = ("local", "ray")
 #: Says what made the files of a folder. Who reads folders leaves out such names.

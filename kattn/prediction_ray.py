@@ -7,6 +7,7 @@ corrupt file would end the job for all.
 
 import contextlib
 import itertools
+import logging
 import os
 import pickle
 import posixpath
@@ -16,9 +17,9 @@ import keras
 from tqdm import tqdm
 
 from kattn import prediction
+from kattn.datasets.parquet_rows import ParquetRows, pyarrow
+from kattn.datasets.row_files import kind_of, long_cells
 from kattn.models import TextClassifier
-from kattn.parquet_rows import ParquetRows, pyarrow
-from kattn.row_files import kind_of, long_cells
 from kattn.text.libraries import tensorflow
 
 _BLOCK = 1 << 18  # bytes of rows, or more, that go to an actor at once
@@ -92,10 +93,11 @@ def running(actors):
         raise ImportError(
             '--engine ray needs Ray, which is not installed: pip install "kattn[ray]"'
         ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield ray.data
         return
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if cluster:
         ray.init(**quiet)
     else:

@@ -2,6 +2,7 @@
 
 from kattn.text.lengths import cut, head_and_tail, pad_to_bucket
 from kattn.text.sentences import split_sentences
+from kattn.text.streams import Stream, TextStream
 from kattn.text.tokenizer import WordTokenizer
 from kattn.text.vectors import WordVectors, read_vectors, write_vectors
 from kattn.text.vocabulary import count_vocabulary
@@ -9,6 +10,8 @@ from kattn.text.word2vec import learn_vectors
 from kattn.text.words import split_words
 
 __all__ = [
+    "Stream",
+    "TextStream",
     "WordTokenizer",
     "WordVectors",
     "count_vocabulary",

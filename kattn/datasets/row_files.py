@@ -1,7 +1,9 @@
 """The kinds of files that hold rows of text: read in chunks, and written with labels.
 
 A kind is a class. Made of an open file it gives chunks of rows, as it wants them, with
-their texts. `written` makes of a chunk and its predictions what `sink` writes.
+their texts. `written` makes of a chunk and its predictions what `sink` writes. Where
+there is a column of labels, which are then read and not written, its values come after
+the texts, as strings.
 """
 
 import contextlib
@@ -12,9 +14,10 @@ import itertools
 import json
 from pathlib import PurePath
 
+from kattn.datasets.parquet_rows import ADDED, ParquetRows
+from kattn.datasets.readers import written
 from kattn.datasets.rows import place
 from kattn.names import unknown
-from kattn.parquet_rows import ADDED, ParquetRows
 
 
 class Lines:
@@ -58,9 +61,9 @@ class Lines:
 class _OfLines:
     """A kind whose files are lines of text."""
 
-    def __init__(self, file, where, columns):
+    def __init__(self, file, where, columns, label=None):
         self.lines = Lines(file, where)
-        self.columns = columns
+        self.columns, self.label = columns, label
         self.begin()
 
     def __iter__(self):
@@ -94,11 +97,11 @@ class _Table(_OfLines):
     """Rows of a delimited file."""
 
     def begin(self):
-        lines, columns = self.lines, self.columns
+        lines, columns = self.lines, [*self.columns, *filter(None, [self.label])]
         self.reader = self.cells(lines)
         self.header = next(self, None) or []
         taken = [name for name in ADDED if name in self.header]
-        if taken:
+        if taken and self.label is None:
             raise ValueError(
                 f"{lines.path}: the column {taken[0]!r} would be written twice. Give "
                 "it another name first."
@@ -169,7 +172,7 @@ class _JSONLines(_OfLines):
         if not isinstance(row, dict):
             raise self.lines.error(f"expected an object. Received: {line.strip()[:80]}")
         taken = [name for name in ADDED if name in row]
-        if taken:
+        if taken and self.label is None:
             raise self.lines.error(f"the key {taken[0]!r} would be written twice.")
         for name in self.columns:
             if not isinstance(row.get(name), str):
@@ -177,7 +180,12 @@ class _JSONLines(_OfLines):
                     f"expected a string under {name!r}. Received: {row.get(name)!r}; "
                     f"the keys are {list(row)}"
                 )
-        return row, [row[name] for name in self.columns]
+        texts = [row[name] for name in self.columns]
+        if self.label is not None:
+            if self.label not in row:
+                raise self.lines.error(f"there is no label under {self.label!r}.")
+            texts.append(written(row[self.label], str(self.lines.path)))
+        return row, texts
 
     @staticmethod
     def line(row, said):

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from kattn.datasets.readers import written
 from kattn.datasets.rows import place
 
 ADDED = ("label", "probability")
@@ -29,19 +30,21 @@ def pyarrow():
 
 
 class ParquetRows:
-    """Columns with types; a kind as `kattn.row_files` has them."""
+    """Columns with types; a kind as `kattn.datasets.row_files` has them."""
 
-    def __init__(self, file, where, columns):
+    def __init__(self, file, where, columns, label=None):
         pa = pyarrow()
-        self.where, self.columns, self.read = where, columns, 0
+        self.where, self.columns, self.label, self.read = where, columns, label, 0
         try:
             self.file = pa.parquet.ParquetFile(file)
         except pa.ArrowInvalid as error:
             raise ValueError(f"{where}: this is no Parquet file ({error}).") from None
         schema = self.schema = self.file.schema_arrow
         self.total = self.file.metadata.num_rows
+        if label is not None:
+            place(label, schema.names, str(where))
         for name in ADDED:
-            if name in schema.names:
+            if name in schema.names and label is None:
                 raise ValueError(
                     f"{where}: the column {name!r} would be written twice. Give it "
                     "another name first."
@@ -77,7 +80,11 @@ class ParquetRows:
                     f"{name!r}. Received: none"
                 )
         self.read += len(rows)
-        return rows, [rows.column(name).to_pylist() for name in self.columns]
+        texts = [rows.column(name).to_pylist() for name in self.columns]
+        if self.label is not None:
+            labels = rows.column(self.label).to_pylist()
+            texts.append([written(label, str(self.where)) for label in labels])
+        return rows, texts
 
     def head(self):
         """The schema of what is written."""
