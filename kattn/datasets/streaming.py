@@ -16,6 +16,7 @@ from kattn.datasets.own import classes, text_columns
 from kattn.datasets.readers import written
 from kattn.datasets.row_files import KINDS, kind_of, long_cells
 from kattn.names import unknown
+from kattn.text.records import MANIFEST, read_records
 from kattn.text.streams import TextStream
 
 _ROWS = 4096  # are read at a time
@@ -41,7 +42,9 @@ def load_streaming(
 
     Args:
         name: A file, a folder of them, a pattern such as `"reviews/2024-*.jsonl"`, or
-            `"hf://org/name"`. Files are as for `kattn.datasets.load`, or `.parquet`.
+            `"hf://org/name"`. Files are as for `kattn.datasets.load`, or `.parquet`. Or
+            a folder that `python -m kattn tokenize` wrote, whose files are compared
+            with their checksums.
         data_dir: Folder that names of files are relative to; of Hugging Face, its
             cache.
         text: Column of the text; `"text"` if nothing is named.
@@ -54,8 +57,9 @@ def load_streaming(
         buffer: Among how many examples the next one is drawn in training.
 
     Returns:
-        The corpus, its splits `kattn.text.TextStream`s. A split that is missing is a
-        tenth of the examples, drawn by a hash of their texts.
+        The corpus, its splits `kattn.text.TextStream`s, or `RecordStream`s of ids. A
+        split that is missing is a tenth of the examples, drawn by a hash of their
+        texts.
 
     Raises:
         FileNotFoundError: If there are no such files.
@@ -63,6 +67,10 @@ def load_streaming(
     """
     columns = text_columns(text, premise, hypothesis)
     name, class_names = str(name), None
+    folder = Path(data_dir or ".").expanduser() / Path(name).expanduser()
+    if (folder / MANIFEST).is_file():
+        splits, class_names = read_records(folder, buffer)
+        return Corpus(name, class_names, **splits)
     if name.startswith(hugging_face.SCHEME):
         for option in (validation, test):
             if option is not None:

@@ -38,6 +38,9 @@ class Stream:
         """
         raise NotImplementedError
 
+    def check(self, preprocessor):
+        """Raise a `ValueError` if the examples are not for this preprocessor."""
+
     def inputs(self, elements, preprocessor):
         """A batch of elements as `(inputs, labels)` of a model."""
         raise NotImplementedError
@@ -103,6 +106,7 @@ class Stream:
 
     def _ready(self, batches, preprocessor):
         tf = tensorflow()
+        self.check(preprocessor)
         return batches.map(
             lambda *elements: self.inputs(elements, preprocessor),
             num_parallel_calls=tf.data.AUTOTUNE,
