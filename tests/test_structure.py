@@ -43,6 +43,7 @@ ARROWS = {
     "listing": {"models"},
     "demo": MODELS | {"attention_page", "datasets", "demo_examples", "listing"},
     "demo_examples": set(),
+    "distribution": BASE,
     "cards": {"datasets", "files", "listing", "models", "recipe"},
     "language_model": {"devices", "models", "text"},
     "building": BASE | {"datasets", "language_model", "models", "recipe", "text"},
@@ -78,7 +79,8 @@ ARROWS = {
     "supervisor": {"models", "served", "server", "serving", "text"},
     "recipes": MODELS
     | RUN
-    | {"baseline", "building", "datasets", "pictures", "robustness", "serving"},
+    | {"baseline", "building", "datasets", "pictures", "robustness", "serving"}
+    | {"distribution"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}

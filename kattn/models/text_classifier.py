@@ -15,6 +15,7 @@ from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
 from kattn.text.libraries import tensorflow
+from kattn.text.shares import share
 from kattn.text.streams import Stream
 from kattn.text.strings import as_strings
 
@@ -234,7 +235,7 @@ class TextClassifier(
             texts, labels, *rest = validation_data
             if self._tokenizes(texts):
                 texts = self._checked(texts)
-                validation_data = self._ordered(
+                validation_data = self._examined(
                     texts, batch_size, self._labels(texts, labels), *rest
                 )
         elif validation_data is not None:
@@ -272,6 +273,7 @@ class TextClassifier(
             batches, steps = training_batches(
                 ids, labels, self.preprocessor.pad, weights=sample_weight, **order
             )
+        batches, steps = share(batches, count(x), order["batch_size"])
         return keras.Model.fit(
             self,
             batches,
@@ -284,7 +286,7 @@ class TextClassifier(
         """Loss and metrics, as `keras.Model.evaluate` gives them, on strings."""
         if self._tokenizes(x):
             x = self._checked(x)
-            x = self._ordered(x, batch_size, self._labels(x, y), sample_weight)
+            x = self._examined(x, batch_size, self._labels(x, y), sample_weight)
             return keras.Model.evaluate(self, x, **kwargs)
         if isinstance(x, Stream):
             batches = self._streamed(x, batch_size)
@@ -373,7 +375,13 @@ class TextClassifier(
         ).prefetch(tf.data.AUTOTUNE)
 
     def _streamed(self, stream, batch_size):
-        return stream.ordered_batches(self.preprocessor, batch_size=batch_size or 32)
+        batch_size = batch_size or 32
+        batches = stream.ordered_batches(self.preprocessor, batch_size=batch_size)
+        return share(batches, len(stream), batch_size)[0]
+
+    def _examined(self, texts, batch_size, labels, weights=None):
+        batches = self._ordered(texts, batch_size, labels, weights)
+        return share(batches, count(texts), batch_size or 32)[0]
 
     def _ids(self, texts):
         """Ragged ids of all texts, made once."""
