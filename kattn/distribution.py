@@ -1,8 +1,12 @@
 """Training on many devices: how processes find each other, and which one does what."""
 
+import atexit
 import contextlib
 import dataclasses
 import hashlib
+import os
+import re
+import sys
 from pathlib import Path
 
 import keras
@@ -12,6 +16,8 @@ from kattn.names import unknown
 
 _TO_MEET = 60  # seconds that processes wait for each other
 _TO_MISS = 30  # seconds after which a process that says nothing is taken for dead
+# What the collectives of CPUs, GPUs and TPUs say of a process that is gone.
+_LOST = re.compile("gloo|nccl|peer|heartbeat|unavailable|coordination", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +70,14 @@ class Processes:
         """
         try:
             yield
-        except RuntimeError as error:
-            if self.count == 1:
+        except (RuntimeError, ValueError) as error:  # JAX's are either
+            if self.count == 1 or not _LOST.search(str(error)):
                 raise
+            atexit.register(_leave)
             raise RuntimeError(
-                f"Another process of this training has stopped. To go on, start all "
-                f"{self.count} of them again with --resume {folder} ({_short(error)})"
+                "Another process of this training has stopped, or cannot be reached. "
+                f"To go on, start all {self.count} of them again with --resume "
+                f"{folder} ({_short(error)})"
             ) from error
 
     def part(self):
@@ -173,6 +181,13 @@ def _meet(coordinator, num_processes, process_id):
             f"{_TO_MEET} s. Is process 0 running there, are all of them, and is "
             f"--num-processes the same for all? ({_short(error)})"
         ) from error
+
+
+def _leave():
+    """End at once: JAX would wait for who is dead, and then abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _code():

@@ -150,12 +150,20 @@ def test_all_rows_come_once_though_an_actor_is_killed(preset, ray, tmp_path):
 
 
 def actors():
-    """The process ids of Ray's actors that hold a model."""
+    """The process ids of the actors, of this test's Ray alone, that hold a model."""
     return [
         int(path.parent.name)
         for path in Path("/proc").glob("[0-9]*/cmdline")
-        if b"_Label" in path.read_bytes()
+        if b"_Label" in path.read_bytes() and descends(int(path.parent.name))
     ]
+
+
+def descends(process):
+    """Whether a process was started by this one, or by one that this one started."""
+    while process > 1 and process != os.getpid():
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        process = int(fields[1])
+    return process == os.getpid()
 
 
 @pytest.mark.parametrize(
