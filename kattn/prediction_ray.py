@@ -213,8 +213,9 @@ def _replacing(filesystem, target):
     """A file to write, which takes the target's place if all goes well."""
     filesystem.create_dir(posixpath.dirname(target), recursive=True)
     part = f"{target}.part"
+    file = filesystem.open_output_stream(part)
     try:
-        with filesystem.open_output_stream(part) as file:
+        with file:
             yield file
     except BaseException:
         filesystem.delete_file(part)

@@ -25,7 +25,7 @@ CURVES = """
     from kattn import distribution, models
     arguments = json.loads(sys.argv[1])
     processes = distribution.begin("data", *arguments)
-    texts = [f"{'good' if i % 2 else 'bad'} film . " * (1 + i % 9) for i in range(400)]
+    texts = [f"{'good' if i % 2 else 'bad'} film . " * (1 + i % 2) for i in range(400)]
     labels = [i % 2 for i in range(400)]
     curves = {}
     for cls in (
@@ -76,7 +76,8 @@ def processes(tmp_path):
     yield start
     for one in started:
         one.kill()
-        one.communicate()
+        one.wait()
+        one.stdout.close()
 
 
 def port():

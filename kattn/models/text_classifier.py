@@ -273,7 +273,8 @@ class TextClassifier(
             batches, steps = training_batches(
                 ids, labels, self.preprocessor.pad, weights=sample_weight, **order
             )
-        batches, steps = share(batches, count(x), order["batch_size"])
+        size = order["batch_size"]
+        batches, steps = share(batches, count(x), size, endless=True)
         return keras.Model.fit(
             self,
             batches,

@@ -5,7 +5,7 @@ import keras
 from kattn.text.libraries import tensorflow
 
 
-def share(batches, total, batch_size):
+def share(batches, total, batch_size, endless=False):
     """Leave of each batch what this process reads of it.
 
     Under a `keras.distribution` that does not share data out itself, every process
@@ -17,6 +17,7 @@ def share(batches, total, batch_size):
         batches: A `tf.data.Dataset` of tuples of batches.
         total: Examples an epoch.
         batch_size: Examples a batch, of all processes together.
+        endless: Whether the dataset begins anew after an epoch.
 
     Returns:
         `(batches, steps_per_epoch)`.
@@ -43,7 +44,6 @@ def share(batches, total, batch_size):
         own = slice(index * size, (index + 1) * size)
         return tf.nest.map_structure(lambda x: x[own], batch)
 
-    endless = batches.cardinality() == tf.data.INFINITE_CARDINALITY
     batches = batches.map(rows)
     if 0 < total % batch_size < devices:
         steps -= 1
