@@ -1,4 +1,4 @@
-"""`python -m kattn train | predict | serve | demo | export | publish`."""
+"""`python -m kattn train | tokenize | predict | serve | demo | export | publish`."""
 
 import argparse
 import os
@@ -35,14 +35,28 @@ def main(argv: list[str]) -> None:
     predict = commands.add_parser(
         "predict",
         argument_default=argparse.SUPPRESS,
-        help="label the rows of a file of any size",
-        description="Write a file's rows with the label of each and its probability. "
-        "What was stopped goes on when it is run again.",
+        help="label the rows of files of any size",
+        description="Write a file's rows, or those of a folder's files, with the label "
+        "of each and its probability. What was stopped goes on when it is run again.",
     )
     predict.add_argument("preset", help="a preset's name, folder or handle")
-    predict.add_argument("source", metavar="FILE", help="a .csv, .tsv or .jsonl file")
     predict.add_argument(
-        "target", nargs="?", metavar="OUT", help="default: FILE with -predicted"
+        "source",
+        metavar="IN",
+        help="a .csv, .tsv, .jsonl or .parquet file, or a folder of them; for Ray also "
+        "s3://... or gs://...",
+    )
+    predict.add_argument(
+        "target", nargs="?", metavar="OUT", help="default: IN with -predicted"
+    )
+    predict.add_argument(
+        "--engine", metavar="NAME", help="local (default), this process; or ray"
+    )
+    predict.add_argument(
+        "--actors",
+        type=int,
+        metavar="N",
+        help="of Ray, with a model each; default: 1",
     )
     predict.add_argument("--text-column", metavar="COLUMN", help="default: text")
     predict.add_argument("--premise-column", metavar="COLUMN", help="default: premise")
@@ -51,6 +65,31 @@ def main(argv: list[str]) -> None:
     )
     predict.add_argument("--batch-size", type=int, metavar="N", help="texts a batch")
     predict.add_argument("--debug", action="store_true", help="tracebacks of errors")
+
+    tokenize = commands.add_parser(
+        "tokenize",
+        argument_default=argparse.SUPPRESS,
+        help="write a corpus as ids, to train on without tokenizing again",
+        description="Write the splits of a corpus larger than memory as TFRecord files "
+        "of ids, which kattn.datasets.load(OUT, streaming=True) reads.",
+    )
+    tokenize.add_argument("preset", help="whose tokenizer makes the ids")
+    tokenize.add_argument(
+        "source", metavar="IN", help='a file, a folder, a "pattern/*.csv" or hf://...'
+    )
+    tokenize.add_argument("target", metavar="OUT", help="a new folder")
+    tokenize.add_argument("--text-column", metavar="COLUMN", help="default: text")
+    tokenize.add_argument("--label-column", metavar="COLUMN", help="default: label")
+    tokenize.add_argument("--premise-column", metavar="COLUMN", help="first of pairs")
+    tokenize.add_argument(
+        "--hypothesis-column", metavar="COLUMN", help="second of pairs"
+    )
+    tokenize.add_argument("--validation-file", metavar="IN", help="validation split")
+    tokenize.add_argument("--test-file", metavar="IN", help="test split")
+    tokenize.add_argument(
+        "--shard-size", type=int, metavar="N", help="examples a file; default: 100,000"
+    )
+    tokenize.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
     demo = commands.add_parser(
         "demo",
@@ -106,6 +145,8 @@ def main(argv: list[str]) -> None:
             _publish(arguments)
         elif command == "predict":
             _predict(**arguments)
+        elif command == "tokenize":
+            _tokenize(**arguments)
         elif command == "demo":
             from kattn import demo
 
@@ -122,6 +163,25 @@ def main(argv: list[str]) -> None:
             print(export(classifier, arguments["path"], arguments["format"]))
 
 
+def _tokenize(preset, source, target, **options):
+    from kattn import datasets
+    from kattn.models import TextClassifier
+    from kattn.text import write_records
+
+    sizes = {k: options.pop(k) for k in ("shard_size",) if k in options}
+    options = {k.partition("_")[0]: value for k, value in options.items()}
+    preprocessor = TextClassifier.from_preset(preset).preprocessor
+    corpus = datasets.load(source, streaming=True, **options)
+    for note in corpus.notes:
+        print(note)
+    splits = {
+        "train": corpus.train,
+        "validation": corpus.validation,
+        "test": corpus.test,
+    }
+    print(write_records(preprocessor, splits, corpus.class_names, target, **sizes))
+
+
 def _predict(
     preset,
     source,
@@ -132,14 +192,12 @@ def _predict(
     **options,
 ):
     from kattn.datasets.own import text_columns
-    from kattn.models import TextClassifier
-    from kattn.prediction import predict_file
+    from kattn.prediction_job import predict
 
     columns = None
     if text_column or premise_column or hypothesis_column:
         columns = text_columns(text_column, premise_column, hypothesis_column)
-    classifier = TextClassifier.from_preset(preset)
-    print(predict_file(classifier, source, target, columns, **options))
+    print(predict(preset, source, target, columns, **options))
 
 
 def _publish(arguments):

@@ -141,6 +141,14 @@ def parser() -> argparse.ArgumentParser:
         "--evaluate", metavar="PRESET", help="on its corpus's test split, no training"
     )
     run.add_argument("--resume", metavar="DIR", help="continue the run in DIR")
+    run.add_argument(
+        "--distribute", metavar="WHAT", help="data: each device reads a part of a batch"
+    )
+    run.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="of process 0, on the JAX backend"
+    )
+    run.add_argument("--num-processes", type=int, metavar="N", help="there are")
+    run.add_argument("--process-id", type=int, metavar="N", help="of this one, from 0")
     run.add_argument("--tensorboard", action="store_true", help="logs for TensorBoard")
     run.add_argument("--debug", action="store_true", help="tracebacks of errors")
     return top

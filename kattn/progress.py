@@ -27,12 +27,14 @@ class Progress(keras.callbacks.Callback):
         folder: Where the checkpoint of each finished epoch is written, whole or not at
             all.
         patience: So many epochs without a better one end the training.
+        writes: Whether to write the checkpoint, which one process of several does.
     """
 
-    def __init__(self, folder, patience):
+    def __init__(self, folder, patience, writes=True):
         super().__init__()
         self.path = Path(folder) / CHECKPOINT
         self.patience = patience
+        self.writes = writes
         self.history = []
         self.best_epoch = None
         self.best_weights = None
@@ -53,7 +55,8 @@ class Progress(keras.callbacks.Callback):
         self.stopped = epoch - self.best_epoch >= self.patience
         if self.stopped:
             self.model.stop_training = True
-        self._save()
+        if self.writes:
+            self._save()
 
     @property
     def next_epoch(self):

@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -21,6 +23,7 @@ from kattn import (
     baseline,
     building,
     datasets,
+    distribution,
     pictures,
     recipe,
     repeats,
@@ -45,7 +48,8 @@ def run(arguments: dict) -> Path:
 
     Args:
         arguments: Keys of a `Recipe` that are given, and `recipe` (a file, whose keys
-            they override), `output`, `resume` (folders) and `tensorboard`.
+            they override), `output`, `resume` (folders), `tensorboard`, and those of
+            `kattn.distribution.begin`.
 
     Returns:
         The folder of the run.
@@ -57,6 +61,8 @@ def run(arguments: dict) -> Path:
         ImportError: If `tensorboard` is asked for and not installed.
     """
     arguments = dict(arguments)
+    names = ("distribute", "coordinator", "num_processes", "process_id")
+    processes = distribution.begin(*(arguments.pop(name, None) for name in names))
     output = arguments.pop("output", None)
     resume = arguments.pop("resume", None)
     tensorboard = arguments.pop("tensorboard", False)
@@ -80,16 +86,24 @@ def run(arguments: dict) -> Path:
         if (folder / "metrics.json").is_file():
             raise ValueError(f"The run in {str(folder)!r} is finished.")
         chosen = Recipe(**recipe.read(folder / "recipe.toml"))
-        return _all(chosen, folder, tensorboard)
+        return _all(chosen, folder, tensorboard, processes)
     recipe.check(arguments)
     chosen = complete({**(recipe.read(file) if file else {}), **arguments})
-    return _all(chosen, _new_folder(chosen, output), tensorboard)
+    if processes.count > 1 and output is None:
+        raise ValueError("Processes that train together are told where: --output")
+    return _all(chosen, _new_folder(chosen, output), tensorboard, processes)
 
 
-def _all(chosen, folder, tensorboard):
-    one = train_seeds if chosen.seeds else train
+def _all(chosen, folder, tensorboard, processes):
+    if processes.count > 1 and (chosen.seeds or chosen.pretrain):
+        raise ValueError(
+            "Several processes do one training. Leave out --seeds and --pretrain; what "
+            "was learned before is given by --vectors or --from-preset."
+        )
     try:
-        return one(chosen, folder, tensorboard)
+        if chosen.seeds:
+            return train_seeds(chosen, folder, tensorboard)
+        return train(chosen, folder, tensorboard, processes=processes)
     except KeyboardInterrupt:
         if (folder / "recipe.toml").is_file():
             Console(highlight=False).print(
@@ -134,7 +148,13 @@ def complete(keys: dict) -> Recipe:
     return Recipe(**{**kin.defaults, **keys})
 
 
-def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) -> Path:
+def train(
+    chosen: Recipe,
+    folder: Path,
+    tensorboard: bool = False,
+    corpus=None,
+    processes=distribution.Processes(),  # noqa: B008
+) -> Path:
     """Train, evaluate, save and export by a recipe; go on where a former try stopped.
 
     Args:
@@ -144,11 +164,13 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) 
             if the model weighs words, `attention.html`.
         tensorboard: Whether to write logs for TensorBoard to `tensorboard/`.
         corpus: The recipe's `kattn.datasets.Corpus`, where it was loaded already.
+        processes: Those that train together; the first one writes the files, and the
+            folder is one that all can read.
 
     Returns:
         The folder.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not processes.first)
     began = time.perf_counter()
     policy = "mixed_bfloat16" if chosen.mixed_precision else "float32"
     keras.config.set_dtype_policy(policy)
@@ -161,12 +183,16 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) 
         going_on = _trained_first(chosen, corpus, folder)
     else:
         going_on = building.pretrained(chosen, corpus, folder, console)
+    same = dataclasses.replace(chosen, data_dir=None)  # which may be elsewhere
+    processes.agree(recipe=repr(same).encode(), data=_content(corpus))
     keras.utils.set_random_seed(chosen.seed)
-    classifier = building.build(going_on, corpus, console)
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe.write(chosen, folder / "recipe.toml")
+    with processes.scope():
+        classifier = building.build(going_on, corpus, console)
+    if processes.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe.write(chosen, folder / "recipe.toml")
 
-    progress = Progress(folder, chosen.patience)
+    progress = Progress(folder, chosen.patience, processes.first)
     resumed = (folder / CHECKPOINT).is_file()
     if resumed:
         progress.restore(classifier)
@@ -176,21 +202,26 @@ def train(chosen: Recipe, folder: Path, tensorboard: bool = False, corpus=None) 
         f"{chosen.epochs} epochs; writing to {folder}"
     )
     callbacks = [progress]
-    if tensorboard:
+    if tensorboard and processes.first:
         callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     if not progress.finished(chosen.epochs):
-        classifier.fit(
-            corpus.train.texts,
-            corpus.train.labels,
-            batch_size=chosen.batch_size,
-            validation_data=(corpus.validation.texts, corpus.validation.labels),
-            epochs=chosen.epochs,
-            initial_epoch=progress.next_epoch,
-            callbacks=callbacks,
-            class_weight=_class_weight(chosen, corpus),
-            seed=chosen.seed,
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        with processes.together(folder):
+            classifier.fit(
+                corpus.train.texts,
+                corpus.train.labels,
+                batch_size=chosen.batch_size,
+                validation_data=(corpus.validation.texts, corpus.validation.labels),
+                epochs=chosen.epochs,
+                initial_epoch=progress.next_epoch,
+                callbacks=callbacks,
+                class_weight=_class_weight(chosen, corpus),
+                seed=chosen.seed,
+                verbose=(1 if sys.stdout.isatty() else 2) if processes.first else 0,
+            )
+    if processes.part():
+        if not processes.first:
+            return folder
+        classifier = building.build(going_on, corpus, Console(quiet=True))
     classifier.set_weights(progress.best_weights)
     parameters = classifier.count_params()
     if chosen.quantize and not classifier.backbone.token_embedding.quantization_mode:
@@ -305,6 +336,17 @@ def _corpus(chosen):
             f"{corpus.name!r} has {has}."
         )
     return corpus
+
+
+def _content(corpus):
+    """What a training reads of a corpus, as bytes."""
+    digest = hashlib.sha256()
+    for split in (corpus.train, corpus.validation):
+        texts = split.texts if corpus.pairs else (split.texts,)
+        for text in itertools.chain(*texts):
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
+        digest.update(split.labels.tobytes())
+    return digest.digest()
 
 
 def _begin(chosen, corpus, folder):

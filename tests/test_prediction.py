@@ -30,7 +30,7 @@ def table(tmp_path):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(prediction, "_ROWS", 4)
+    monkeypatch.setattr(prediction, "ROWS", 4)
 
 
 def rows(path):
@@ -85,7 +85,7 @@ def killed_after(classifier, chunks, monkeypatch, call):
 
     def stopping(part, *arguments):
         if len(wrote) == chunks:
-            part._put("half a row, with no end")
+            part.file.write(b"half a row, with no end")
             part.file.flush()
             raise Killed
         wrote.append(1)

@@ -36,11 +36,14 @@ ARROWS = {
     "recipe": BASE | {"datasets"},
     "pictures": {"files"},
     "prediction": MODELS | {"datasets", "files"},
+    "prediction_job": MODELS | {"datasets", "prediction", "prediction_ray"},
+    "prediction_ray": MODELS | {"datasets", "prediction"},
     "repeats": BASE,
     "robustness": BASE,
     "listing": {"models"},
     "demo": MODELS | {"attention_page", "datasets", "demo_examples", "listing"},
     "demo_examples": set(),
+    "distribution": BASE,
     "cards": {"datasets", "files", "listing", "models", "recipe"},
     "language_model": {"devices", "models", "text"},
     "building": BASE | {"datasets", "language_model", "models", "recipe", "text"},
@@ -76,7 +79,8 @@ ARROWS = {
     "supervisor": {"models", "served", "server", "serving", "text"},
     "recipes": MODELS
     | RUN
-    | {"baseline", "building", "datasets", "pictures", "robustness", "serving"},
+    | {"baseline", "building", "datasets", "pictures", "robustness", "serving"}
+    | {"distribution"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}

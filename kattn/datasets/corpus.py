@@ -72,7 +72,8 @@ class Corpus:
     Args:
         name: The name or path it was loaded by.
         class_names: Name of class `i` at position `i`.
-        train: To fit on.
+        train: To fit on. This and the next two are `kattn.text.Stream`s of a corpus
+            that was loaded with `streaming=True`.
         validation: To choose by, e.g. when to stop.
         test: For the final figure alone.
         notes: Sentences about the splits: duplicates, overlaps, where the validation

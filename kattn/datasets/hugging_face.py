@@ -43,6 +43,36 @@ def load_hugging_face(
         ValueError: If `datasets` is not installed, or a column or the train split is
             not there.
     """
+    columns = text_columns(text, premise, hypothesis)
+    found = find(name, config, data_dir)
+    read, named = {}, class_names(found, label)
+    for part, one in found.items():
+        rows = _rows(one, columns, label, named, f"{name} ({part})")
+        if rows is not None:
+            read[part] = rows
+    if "train" not in read:
+        raise _no_train(name, found)
+    if "test" not in read and "validation" in read:
+        read["test"] = read.pop("validation")
+    labels = read["train"].labels
+    return split(name, named or classes(labels, f"column {label!r} of {name}"), read)
+
+
+def find(name: str, config: str | None, data_dir, **options) -> dict:
+    """The splits of a data set, by kattn's names for them.
+
+    Args:
+        name: `"hf://org/name"`.
+        config: Configuration of the data set, where it has several.
+        data_dir: Folder for the library's cache; its own default if `None`.
+        **options: As for `datasets.load_dataset`.
+
+    Returns:
+        The library's splits: `"train"`, and `"validation"` and `"test"` where they are.
+
+    Raises:
+        ValueError: If `datasets` is not installed, or the train split is not there.
+    """
     try:
         # In kattn's checkout the folder datasets/ answers to a bare `import datasets`
         # when the library is missing; it has no load_dataset.
@@ -51,26 +81,38 @@ def load_hugging_face(
         raise ValueError(
             f"{name} needs the library of Hugging Face: run pip install datasets."
         ) from error
-    columns = text_columns(text, premise, hypothesis)
     cache = None if data_dir is None else str(data_dir)
-    source = load_dataset(name.removeprefix(SCHEME), config, cache_dir=cache)
-    read, named = {}, None
-    for part, aliases in _PARTS.items():
-        found = next((source[alias] for alias in aliases if alias in source), None)
-        if found is not None:
-            at = f"{name} ({part})"
-            named = named or getattr(found.features.get(label), "names", None)
-            rows = _rows(found, columns, label, named, at)
-            if rows is not None:
-                read[part] = rows
-    if "train" not in read:
-        raise ValueError(
-            f"Expected a labelled train split in {name}. Received: {', '.join(source)}."
-        )
-    if "test" not in read and "validation" in read:
-        read["test"] = read.pop("validation")
-    labels = read["train"].labels
-    return split(name, named or classes(labels, f"column {label!r} of {name}"), read)
+    path = name.removeprefix(SCHEME)
+    source = load_dataset(path, config, cache_dir=cache, **options)
+    found = {
+        part: source[alias]
+        for part, aliases in _PARTS.items()
+        if (alias := next((one for one in aliases if one in source), None))
+    }
+    if "train" not in found:
+        raise _no_train(name, source)
+    return found
+
+
+def class_names(found: dict, label: str) -> list[str] | None:
+    """The names of the classes, where a data set says them.
+
+    Args:
+        found: What `find` gives.
+        label: Column of the label.
+
+    Returns:
+        The names, in the order of their numbers, or `None`.
+    """
+    features = [(split.features or {}).get(label) for split in found.values()]
+    names = (getattr(feature, "names", None) for feature in features)
+    return next(filter(None, names), None)
+
+
+def _no_train(name, splits):
+    return ValueError(
+        f"Expected a labelled train split in {name}. Received: {', '.join(splits)}."
+    )
 
 
 def _rows(found, columns, label: str, named, at: str) -> Rows | None:

@@ -9,10 +9,13 @@ from kattn.datasets.description import describe, names
 from kattn.datasets.hugging_face import SCHEME, load_hugging_face
 from kattn.datasets.official import load_official
 from kattn.datasets.own import SUFFIXES, load_own
+from kattn.datasets.streaming import load_streaming
 from kattn.names import unknown
 
 
-def load(name: str | os.PathLike, data_dir=None, **options) -> Corpus:
+def load(
+    name: str | os.PathLike, data_dir=None, *, streaming=False, **options
+) -> Corpus:
     r"""Load a corpus as train, validation and test splits.
 
     The same call always gives the same splits: those the corpus's authors published,
@@ -29,12 +32,18 @@ def load(name: str | os.PathLike, data_dir=None, **options) -> Corpus:
             unless set), and downloads the files to there if their address is known. For
             a file of your own, the folder its name is relative to; for Hugging Face,
             the folder of its cache.
+        streaming: Whether to read examples as training needs them, of a corpus larger
+            than memory. The name is then also a folder of files, a pattern such as
+            `"reviews/*.jsonl"`, or a folder that `python -m kattn tokenize` wrote.
+            `fit` and `evaluate` take the splits, which are `kattn.text.Stream`s,
+            as they are.
         **options: For files of your own and Hugging Face: `text` and `label`, names of
             columns (`"text"` and `"label"` unless given), or `premise`, `hypothesis`
             and `label` for pairs. For files: `validation` and `test`, further files
             (without them a tenth of the examples each is cut), and `quoting`, whether
             quotation marks quote (by default in `.csv`, not in `.tsv`). For Hugging
-            Face: `config`. The corpora by name take none.
+            Face: `config`. The corpora by name take none. With `streaming`: those of
+            `kattn.datasets.streaming.load_streaming`.
 
     Returns:
         The corpus.
@@ -59,9 +68,15 @@ def load(name: str | os.PathLike, data_dir=None, **options) -> Corpus:
         raise ValueError(f"Expected the name of a corpus or file. Received: {name!r}.")
     text = os.fspath(name)
     if isinstance(name, str) and name in names():
+        if streaming:
+            raise ValueError(
+                f"The corpus {name!r} fits into memory: load it without `streaming`."
+            )
         _check(options, ["data_dir"], text)
         return load_official(describe(name), data_dir)
-    if text.startswith(SCHEME):
+    if streaming:
+        loader = load_streaming
+    elif text.startswith(SCHEME):
         loader = load_hugging_face
     elif PurePath(text).suffix or PurePath(text).name != text:
         loader = load_own

@@ -15,6 +15,8 @@ from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
 from kattn.text.libraries import tensorflow
+from kattn.text.shares import share
+from kattn.text.streams import Stream
 from kattn.text.strings import as_strings
 
 Prediction = collections.namedtuple("Prediction", ["label", "probability"])
@@ -196,16 +198,17 @@ class TextClassifier(
 
         Lists and arrays of texts are tokenized once, shuffled anew in each epoch from
         `(seed, epoch)`, and batched with texts of similar length. A `tf.data.Dataset`
-        of batches is taken as it comes.
+        of batches is taken as it comes; the splits of a corpus that was loaded with
+        `streaming=True` are read again in each epoch and shuffled on the way.
 
         Args:
-            x: Texts: a list or array of strings, or a dataset of batches of
-                `(texts, labels)`.
+            x: Texts: a list or array of strings, a dataset of batches of
+                `(texts, labels)`, or a `kattn.text.Stream`.
             y: Labels: integers, or strings, which are looked up in `class_names`. If
                 there are none yet, the sorted labels become the class names.
             batch_size: Texts a batch, 32 if `None`.
             sample_weight: A weight for each text, or `None`.
-            validation_data: `(texts, labels)`, or a dataset, or `None`.
+            validation_data: `(texts, labels)`, a dataset, a stream, or `None`.
             validation_split: Fraction of the texts to validate on where there is no
                 `validation_data`. They are drawn by the seed, not taken from the end:
                 texts often come sorted by label.
@@ -226,16 +229,18 @@ class TextClassifier(
             x, y, sample_weight, validation_data = split(
                 x, y, sample_weight, validation_split, seed
             )
-        if validation_data is not None and not _is_dataset(validation_data):
+        if isinstance(validation_data, Stream):
+            validation_data = self._streamed(validation_data, batch_size)
+        elif validation_data is not None and not _is_dataset(validation_data):
             texts, labels, *rest = validation_data
             if self._tokenizes(texts):
                 texts = self._checked(texts)
-                validation_data = self._ordered(
+                validation_data = self._examined(
                     texts, batch_size, self._labels(texts, labels), *rest
                 )
         elif validation_data is not None:
             validation_data = self._preprocessed(validation_data)
-        if not self._tokenizes(x):
+        if not self._tokenizes(x) and not isinstance(x, Stream):
             if _is_dataset(x):
                 # Keras would warn that it does not shuffle a dataset.
                 kwargs["shuffle"] = False
@@ -254,17 +259,22 @@ class TextClassifier(
         # A step that makes no variables is traced once, not twice.
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        ids, labels = self._ids(x), self._labels(x, y)
-        self._prepare(ids, labels)
-        batches, steps = training_batches(
-            ids,
-            labels,
-            self.preprocessor.pad,
-            batch_size=batch_size or 32,
-            seed=seed,
-            weights=sample_weight,
-            first_epoch=kwargs.get("initial_epoch", 0),
-        )
+        order = {
+            "batch_size": batch_size or 32,
+            "seed": seed,
+            "first_epoch": kwargs.get("initial_epoch", 0),
+        }
+        if isinstance(x, Stream):
+            self._prepare(None, None)
+            batches, steps = x.training_batches(self.preprocessor, **order)
+        else:
+            ids, labels = self._ids(x), self._labels(x, y)
+            self._prepare(ids, labels)
+            batches, steps = training_batches(
+                ids, labels, self.preprocessor.pad, weights=sample_weight, **order
+            )
+        size = order["batch_size"]
+        batches, steps = share(batches, count(x), size, endless=True)
         return keras.Model.fit(
             self,
             batches,
@@ -277,8 +287,11 @@ class TextClassifier(
         """Loss and metrics, as `keras.Model.evaluate` gives them, on strings."""
         if self._tokenizes(x):
             x = self._checked(x)
-            x = self._ordered(x, batch_size, self._labels(x, y), sample_weight)
+            x = self._examined(x, batch_size, self._labels(x, y), sample_weight)
             return keras.Model.evaluate(self, x, **kwargs)
+        if isinstance(x, Stream):
+            batches = self._streamed(x, batch_size)
+            return keras.Model.evaluate(self, batches, **kwargs)
         if _is_dataset(x) and not kwargs.get("_use_cached_eval_dataset"):
             x = self._preprocessed(x)
         return keras.Model.evaluate(
@@ -361,6 +374,15 @@ class TextClassifier(
         return dataset.map(
             self.preprocess_samples, num_parallel_calls=tf.data.AUTOTUNE
         ).prefetch(tf.data.AUTOTUNE)
+
+    def _streamed(self, stream, batch_size):
+        batch_size = batch_size or 32
+        batches = stream.ordered_batches(self.preprocessor, batch_size=batch_size)
+        return share(batches, len(stream), batch_size)[0]
+
+    def _examined(self, texts, batch_size, labels, weights=None):
+        batches = self._ordered(texts, batch_size, labels, weights)
+        return share(batches, count(texts), batch_size or 32)[0]
 
     def _ids(self, texts):
         """Ragged ids of all texts, made once."""

@@ -1,0 +1,200 @@
+"""Training on many devices: how processes find each other, and which one does what."""
+
+import atexit
+import contextlib
+import dataclasses
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kattn.names import unknown
+
+_TO_MEET = 60  # seconds that processes wait for each other
+_TO_MISS = 30  # seconds after which a process that says nothing is taken for dead
+# What the collectives of CPUs, GPUs and TPUs say of a process that is gone.
+_LOST = re.compile("gloo|nccl|peer|heartbeat|unavailable|coordination", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """The processes of a training, as one of them sees them.
+
+    Args:
+        index: The number of this one; the first writes the files.
+        count: How many there are.
+        scope: Makes the context that a model is made in.
+    """
+
+    index: int = 0
+    count: int = 1
+    scope: object = contextlib.nullcontext
+
+    @property
+    def first(self):
+        """Whether this is the one that prints and writes."""
+        return self.index == 0
+
+    def agree(self, **what):
+        """Raise a `ValueError` if the processes are not about to do the same.
+
+        All processes call this together.
+
+        Args:
+            **what: Name to bytes that are the same in all of them. The code of kattn is
+                compared, too.
+        """
+        if self.count == 1:
+            return
+        from jax.experimental import multihost_utils
+
+        for name, content in {"code": _code(), **what}.items():
+            digest = np.frombuffer(hashlib.sha256(content).digest(), "int32")
+            for other, theirs in enumerate(multihost_utils.process_allgather(digest)):
+                if (theirs != digest).any():
+                    raise ValueError(
+                        f"All processes have the same {name}. Received: process "
+                        f"{other} has another than process {self.index}."
+                    )
+
+    @contextlib.contextmanager
+    def together(self, folder):
+        """A training that all processes take part in, and which none survives alone.
+
+        Args:
+            folder: Of the run, to go on with.
+        """
+        try:
+            yield
+        except (RuntimeError, ValueError) as error:  # JAX's are either
+            if self.count == 1 or not _LOST.search(str(error)):
+                raise
+            atexit.register(_leave)
+            raise RuntimeError(
+                "Another process of this training has stopped, or cannot be reached. "
+                f"To go on, start all {self.count} of them again with --resume "
+                f"{folder} ({_short(error)})"
+            ) from error
+
+    def part(self):
+        """Go separate ways after the training.
+
+        Returns:
+            Whether a model that was made together is of no use to one alone.
+        """
+        if keras.distribution.distribution() is None:
+            return False
+        keras.distribution.set_distribution(None)
+        if self.count > 1:
+            import jax
+
+            jax.distributed.shutdown()
+        return True
+
+
+def begin(distribute=None, coordinator=None, num_processes=None, process_id=None):
+    """Join the other processes of a training.
+
+    On JAX these are found by the address of the first, or by JAX itself under SLURM,
+    Kubernetes or on a TPU; without either, this process's devices share the work. On
+    TensorFlow they are the devices of this machine.
+
+    Args:
+        distribute: `"data"`: each device reads a part of every batch. `None`: one does.
+        coordinator: `"host:port"` of process 0.
+        num_processes: How many processes there are.
+        process_id: The number of this one, from 0.
+
+    Returns:
+        The `Processes`.
+
+    Raises:
+        ValueError: If the arguments do not fit together, or with the backend.
+        RuntimeError: If the others are not found.
+    """
+    given = {
+        "--coordinator": coordinator,
+        "--num-processes": num_processes,
+        "--process-id": process_id,
+    }
+    named = [name for name, value in given.items() if value is not None]
+    if distribute is None:
+        if named:
+            raise ValueError(f"{named[0]} goes with --distribute data.")
+        return Processes()
+    if distribute != "data":
+        raise unknown("distribution", distribute, ["data"])
+    if named and len(named) < len(given):
+        raise ValueError(
+            f"{', '.join(given)} go together. Received: {', '.join(named)}"
+        )
+    if named and not 0 <= process_id < num_processes:
+        raise ValueError(
+            f"Processes are numbered from 0 to {num_processes - 1}. "
+            f"Received: --process-id {process_id}"
+        )
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        if named:
+            raise ValueError(
+                "On TensorFlow the devices of one machine share the work. For several "
+                "processes or machines: --backend jax"
+            )
+        import tensorflow as tf
+
+        return Processes(scope=tf.distribute.MirroredStrategy().scope)
+    if backend != "jax":
+        raise ValueError(
+            "Training is distributed on JAX, or over the devices of one machine on "
+            f"TensorFlow. Received: --backend {backend}"
+        )
+    import jax
+
+    _meet(coordinator, num_processes, process_id)
+    data = keras.distribution.DataParallel(auto_shard_dataset=False)
+    keras.distribution.set_distribution(data)
+    return Processes(jax.process_index(), jax.process_count())
+
+
+def _meet(coordinator, num_processes, process_id):
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            initialization_timeout=_TO_MEET,
+            heartbeat_timeout_seconds=_TO_MISS,
+        )
+    except ValueError:
+        if coordinator is not None:
+            raise
+        # JAX found no cluster that it knows: this process is alone.
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"The {num_processes or ''} processes did not meet at {coordinator} within "
+            f"{_TO_MEET} s. Is process 0 running there, are all of them, and is "
+            f"--num-processes the same for all? ({_short(error)})"
+        ) from error
+
+
+def _leave():
+    """End at once: JAX would wait for who is dead, and then abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _code():
+    """The source of kattn."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return b"".join(path.read_bytes() for path in files)
+
+
+def _short(error):
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,162 @@
+"""Processes that train together: one loss curve, one writer, and none left hanging."""
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kattn import distribution, recipes
+
+ROOT = Path(recipes.__file__).parent.parent
+
+CURVES = """
+    import json, sys
+    import keras
+    from kattn import distribution, models
+    arguments = json.loads(sys.argv[1])
+    processes = distribution.begin("data", *arguments)
+    texts = [f"{'good' if i % 2 else 'bad'} film . " * (1 + i % 2) for i in range(400)]
+    labels = [i % 2 for i in range(400)]
+    curves = {}
+    for cls in (
+        models.BiLSTMAttentionTextClassifier, models.AttentionEncoderTextClassifier
+    ):
+        keras.utils.set_random_seed(0)
+        preprocessor = cls.preprocessor_cls(
+            cls.preprocessor_cls.tokenizer_cls("a good bad film plot .".split())
+        )
+        size = preprocessor.tokenizer.vocabulary_size()
+        model = cls(
+            cls.backbone_cls(size, 8, **({"units": 8} if not curves else {})),
+            preprocessor=preprocessor, num_classes=2, dropout=0.3,
+        )
+        curve = curves[cls.__name__] = []
+        def keep(batch, logs):
+            curve.append(float(logs["loss"]))
+        keep = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
+        batch = 8
+        model.fit(texts, labels, batch_size=batch, callbacks=[keep], verbose=0)
+        curve.append(model.evaluate(texts, labels, batch_size=batch, verbose=0)[0])
+    print(json.dumps([processes.index, processes.count, curves]))
+"""
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """A function that starts a command once for each process, on the JAX backend."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("JAX is not installed")
+    started = []
+
+    def start(*command):
+        environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+        environment["PYTHONPATH"] = str(ROOT)
+        for one in command:
+            with open(tmp_path / f"{len(started)}.log", "w") as log:
+                done = subprocess.Popen(
+                    [sys.executable, *one],
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=environment,
+                    text=True,
+                )
+            started.append(done)
+        return started[-len(command) :]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait()
+        one.stdout.close()
+
+
+def port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_two_processes_give_the_losses_of_one(processes):
+    address = f"127.0.0.1:{port()}"
+    script = textwrap.dedent(CURVES)
+    given = [[], [address, 2, 0], [address, 2, 1]]
+    started = processes(*(["-c", script, json.dumps(one)] for one in given))
+    said = [json.loads(one.communicate()[0].splitlines()[-1]) for one in started]
+    assert [one[:2] for one in said] == [[0, 1], [0, 2], [1, 2]]
+    for name, alone in said[0][2].items():
+        assert len(alone) == 51
+        for _, _, curves in said[1:]:
+            assert curves[name] == pytest.approx(alone, abs=1e-5)
+
+
+def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
+    rows = [f"a {'good' if i % 2 else 'bad'} film {i},{i % 2}" for i in range(400)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]))
+    run = tmp_path / "run"
+    options = "--model bilstm_attention --units 4 --embedding-dim 8 --batch-size 16"
+    options = f"{options} --dataset {tmp_path / 'rows.csv'} --output {run}".split()
+
+    def start(*options):
+        meet = f"--distribute data --coordinator 127.0.0.1:{port()} --num-processes 2"
+        command = [str(ROOT / "train.py"), *options, *meet.split(), "--process-id"]
+        return processes([*command, "0"], [*command, "1"])
+
+    first, second = start(*options, "--epochs", "500", "--patience", "500")
+    while not (run / "checkpoint.npz").is_file():
+        assert first.poll() is None and second.poll() is None
+        time.sleep(0.1)
+    second.send_signal(signal.SIGKILL)
+    assert first.wait(timeout=60) == 1
+    said = (tmp_path / "0.log").read_text()
+    assert f"start all 2 of them again with --resume {run}" in said
+
+    with np.load(run / "checkpoint.npz") as checkpoint:
+        done = len(json.loads(str(checkpoint["state"]))["history"])
+    recipe = run / "recipe.toml"
+    recipe.write_text(
+        recipe.read_text().replace("epochs = 500", f"epochs = {done + 1}")
+    )
+    first, second = start("--resume", str(run))
+    assert "Going on after epoch" in first.communicate()[0]
+    assert (first.wait(), second.wait()) == (0, 0)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["seconds"]["resumed"] and metrics["epochs"] == done + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"coordinator": "a:1"}, "--coordinator goes with --distribute data"),
+        ({"distribute": "date"}, "Did you mean 'data'"),
+        ({"distribute": "data", "process_id": 0}, "go together"),
+        (
+            {
+                "distribute": "data",
+                "coordinator": "a:1",
+                "num_processes": 2,
+                "process_id": 2,
+            },
+            "numbered from 0 to 1",
+        ),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        distribution.begin(**arguments)
+
+
+def test_tensorflow_is_for_one_machine():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("of the TensorFlow backend")
+    with pytest.raises(ValueError, match="--backend jax"):
+        distribution.begin("data", "127.0.0.1:1", 2, 0)
