@@ -1,5 +1,7 @@
 """Text: words, sentences, vocabularies and word vectors, in TensorFlow's graph."""
 
+from kattn.text.character_tokenizer import CharacterTokenizer
+from kattn.text.characters import split_characters
 from kattn.text.lengths import cut, head_and_tail, pad_to_bucket
 from kattn.text.sentences import split_sentences
 from kattn.text.tokenizer import WordTokenizer
@@ -9,6 +11,7 @@ from kattn.text.word2vec import learn_vectors
 from kattn.text.words import split_words
 
 __all__ = [
+    "CharacterTokenizer",
     "WordTokenizer",
     "WordVectors",
     "count_vocabulary",
@@ -17,6 +20,7 @@ __all__ = [
     "learn_vectors",
     "pad_to_bucket",
     "read_vectors",
+    "split_characters",
     "split_sentences",
     "split_words",
     "write_vectors",
