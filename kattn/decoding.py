@@ -84,7 +84,7 @@ def beam_search(
     def pick(values, index):
         """Of `(B, K, ...)` those at `(B, K')` of the second axis."""
         extra = len(values.shape) - 2
-        index = ops.reshape(index, (batch, -1, *[1] * extra))
+        index = ops.reshape(index, (-1, index.shape[1], *[1] * extra))
         return ops.take_along_axis(values, index, axis=1)
 
     def going_on(at, tokens, log_p, coverage, states, found):
@@ -103,19 +103,17 @@ def beam_search(
         size = logits.shape[-1]
         ids = ops.arange(size)
         log_next = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-        log_next = ops.reshape(log_next, (batch, width, size))
+        log_next = ops.reshape(log_next, (-1, width, size))
         forbidden = ops.any(ids == ops.reshape(list(never) or [-1], (-1, 1)), axis=0)
-        full = ops.reshape(at >= limits, (batch, 1, 1))
+        full = ops.reshape(at >= limits, (-1, 1, 1))
         barred = ops.logical_or(forbidden, ops.logical_and(full, ids != end))
         total = ops.where(barred, _NEVER, ops.expand_dims(log_p, -1) + log_next)
         if coverage_penalty:
-            weights = ops.reshape(
-                ops.cast(weights, "float32"), (batch, width, positions)
-            )
-            coverage = coverage + weights
+            weights = ops.cast(weights, "float32")
+            coverage = coverage + ops.reshape(weights, (-1, width, positions))
 
         # At most K of 2 K end, so K go on.
-        best, index = ops.top_k(ops.reshape(total, (batch, width * size)), 2 * width)
+        best, index = ops.top_k(ops.reshape(total, (-1, width * size)), 2 * width)
         index = ops.cast(index, "int32")
         parents, chosen = index // size, index % size  # (B, 2 K)
         ends = chosen == end

@@ -27,7 +27,8 @@ def training_batches(
 
     Returns:
         `(dataset, steps_per_epoch)`: a `tf.data.Dataset` of `(inputs, labels)`, of
-        `(inputs, labels, weights)`, or of what `pad` makes, and the number of batches of an epoch.
+        `(inputs, labels, weights)`, or of what `pad` makes, and the number of batches
+        of an epoch.
 
     Example:
         >>> ids = tensorflow().ragged.constant([[1], [1, 2, 3], [1, 2]])
