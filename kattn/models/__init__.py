@@ -18,7 +18,7 @@ from kattn.models.attention_encoder import (
     AttentionEncoderTextClassifierPreprocessor,
     AttentionEncoderTokenizer,
 )
-from kattn.models.attention_seq2seq import AttentionSeq2Seq, Hypothesis
+from kattn.models.attention_seq2seq import AttentionSeq2Seq
 from kattn.models.attention_seq2seq_backbone import AttentionSeq2SeqBackbone
 from kattn.models.attention_seq2seq_preprocessor import (
     TARGET_TOKENS,
@@ -31,6 +31,7 @@ from kattn.models.bilstm_attention import (
     BiLSTMAttentionTextClassifierPreprocessor,
     BiLSTMAttentionTokenizer,
 )
+from kattn.models.generation import Hypothesis
 from kattn.models.hierarchical_attention import (
     HierarchicalAttentionBackbone,
     HierarchicalAttentionTextClassifier,

@@ -1,30 +1,21 @@
 """The task of the encoder-decoder: it learns from pairs of texts, and writes."""
 
-import collections
-import functools
-
 import keras
 import keras_hub
-import numpy as np
-from keras import ops
 
-from kattn.decoding import beam_search
 from kattn.models.attention_seq2seq_backbone import AttentionSeq2SeqBackbone
 from kattn.models.attention_seq2seq_preprocessor import AttentionSeq2SeqPreprocessor
-from kattn.models.compiled import compiled
 from kattn.models.examples import checked
+from kattn.models.generation import Generation
 from kattn.models.lean_task import LeanTask
 from kattn.models.presets import Presets
 from kattn.models.token_crossentropy import TokenCrossentropy
 from kattn.text.batches import ordered_batches, training_batches
 from kattn.text.libraries import tensorflow
 
-Hypothesis = collections.namedtuple("Hypothesis", ["text", "score"])
-Hypothesis.__doc__ = """A text that was written, and its score, as `search` has them."""
-
 
 @keras.saving.register_keras_serializable(package="kattn")
-class AttentionSeq2Seq(LeanTask, Presets, keras_hub.models.Seq2SeqLM):
+class AttentionSeq2Seq(Generation, LeanTask, Presets, keras_hub.models.Seq2SeqLM):
     """Texts to texts by an `AttentionSeq2SeqBackbone`: translation, pronunciation.
 
     Args:
@@ -181,183 +172,6 @@ class AttentionSeq2Seq(LeanTask, Presets, keras_hub.models.Seq2SeqLM):
         if self._tokenizes(x):
             return keras.Model.evaluate(self, self._ordered(x, batch_size), **kwargs)
         return keras.Model.evaluate(self, x, y, batch_size=batch_size, **kwargs)
-
-    # === Writing ===
-
-    @functools.cached_property
-    def _encoder(self):
-        return self.backbone.encoder_model()
-
-    @functools.cached_property
-    def _searches(self):
-        """The compiled searches, by what is fixed in them."""
-        return {}
-
-    def encode(self, inputs):
-        """What the decoder needs of sources.
-
-        Args:
-            inputs: The encoder's inputs, as `preprocessor.generate_preprocess` makes
-                them.
-
-        Returns:
-            The memory, prepared by the cell, and the states before the first step.
-        """
-        encoded = self._encoder(inputs, training=False)
-        cell = self.backbone.decoder.cell
-        memory = cell.prepare(encoded["memory"], inputs["encoder_padding_mask"])
-        return memory, cell.initial_state(memory, encoded["initial_state"])
-
-    def step(self, tokens, states, memory):
-        """Take one step: what comes after tokens that were written.
-
-        Args:
-            tokens: Integers `(B,)`, the last ones.
-            states: What `encode` or the step before gave.
-            memory: What `encode` gave.
-
-        Returns:
-            The logits of the next ones `(B, V)`, the new states, and the weights of the
-            source's positions `(B, Ts)`.
-        """
-        hidden, states, weights = self.backbone.decoder.cell(
-            self.backbone.target_embedding(tokens),
-            states,
-            memory,
-            return_attention_scores=True,
-            training=False,
-        )
-        return self.logits(hidden), states, weights
-
-    def generate(self, inputs, max_length=None, beam_width=1, **options):
-        """Write the likeliest text for each source.
-
-        Args:
-            inputs: A string, or a list of them.
-            max_length: The most tokens to write; `2 n + 10` for a source of n if
-                `None`, and never more.
-            beam_width: As for `search`.
-            **options: As for `search`: `length_penalty`, `coverage_penalty` and
-                `batch_size`.
-
-        Returns:
-            A string, or a list of them.
-        """
-        single = isinstance(inputs, str)
-        found = self.search(
-            [inputs] if single else inputs,
-            beam_width=beam_width,
-            max_length=max_length,
-            **options,
-        )
-        texts = [best[0].text for best in found]
-        return texts[0] if single else texts
-
-    def search(
-        self,
-        texts,
-        beam_width=5,
-        max_length=None,
-        length_penalty=0.0,
-        coverage_penalty=0.0,
-        batch_size=64,
-    ):
-        """Write the likeliest texts for each source, by beam search.
-
-        Args:
-            texts: A list of strings.
-            beam_width: How many texts are kept at each step, and found.
-            max_length: The most tokens to write; `2 n + 10` for a source of n if
-                `None`, and never more.
-            length_penalty: See `kattn.decoding.beam_search`.
-            coverage_penalty: Likewise.
-            batch_size: Sources that are read at a time.
-
-        Returns:
-            For each source a list of `Hypothesis(text, score)`, the best first; nothing
-            is written for a source without a token.
-
-        Raises:
-            ValueError: If a number is not a positive integer, or a source has more
-                tokens than the preprocessor takes.
-        """
-        for name, value in (
-            ("beam_width", beam_width),
-            ("max_length", max_length),
-            ("batch_size", batch_size),
-        ):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(
-                    f"{name} is a positive integer. Received: {name}={value!r}"
-                )
-        if self.preprocessor is None:
-            raise ValueError(
-                "Writing texts takes a preprocessor. "
-                "Received: a model with preprocessor=None"
-            )
-        ids = self._source_ids(checked(texts))
-        lengths = ids.row_lengths().numpy()
-        order = np.argsort(-lengths, kind="stable")  # like with like
-        found = [None] * len(lengths)
-        penalties = (float(length_penalty), float(coverage_penalty))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            tokens, scores = self._search(
-                tensorflow().gather(ids, rows), beam_width, max_length, penalties
-            )
-            said = self.preprocessor.generate_postprocess(tokens).numpy()
-            for row, some, score in zip(rows, said, scores, strict=True):
-                found[row] = [
-                    Hypothesis(text.decode(), float(value))
-                    for text, value in zip(some, score, strict=True)
-                    if value > float("-inf")
-                ]
-        return found
-
-    def _search(self, ids, width, max_length, penalties):
-        """Tokens `(B, K, L)` and scores `(B, K)` of ragged ids of sources `(B, Ts)`."""
-        inputs = self.preprocessor.pad_sources(ids)
-        lengths = ids.row_lengths().numpy()
-        limits = np.where(lengths, 2 * lengths + 10, 0)
-        longest = 2 * inputs["encoder_token_ids"].shape[1] + 10
-        if max_length is not None:
-            limits = np.minimum(limits, max_length)
-            longest = min(longest, max_length)
-        key = (width, longest, penalties)
-        if key not in self._searches:
-            self._searches[key] = compiled(self._search_function(*key), self)
-        inputs = {name: np.asarray(value) for name, value in inputs.items()}
-        found = self._searches[key](inputs, limits.astype("int32"))
-        return ops.convert_to_numpy(found.tokens), ops.convert_to_numpy(found.scores)
-
-    def _search_function(self, width, longest, penalties):
-        pre = self.preprocessor
-        never = (
-            pre.target_tokenizer.pad_token_id,
-            pre.target_tokenizer.unk_token_id,
-            pre.start_id,
-        )
-
-        def search(inputs, limits):
-            memory, states = self.encode(inputs)
-            memory, states = keras.tree.map_structure(
-                lambda x: ops.repeat(x, width, axis=0), (memory, states)
-            )
-            return beam_search(
-                lambda tokens, states: self.step(tokens, states, memory),
-                states,
-                inputs["encoder_padding_mask"],
-                start=pre.start_id,
-                end=pre.end_id,
-                limits=limits,
-                length=longest,
-                width=width,
-                length_penalty=penalties[0],
-                coverage_penalty=penalties[1],
-                never=never,
-            )
-
-        return search
 
     # === Strings to batches ===
 

@@ -104,6 +104,7 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
         self.target_embedding = keras.layers.ReversibleEmbedding(  # for tied logits
             target_vocabulary_size, embedding_dim, dtype=dtype, name="target_embedding"
         )
+        self.target_embedding.supports_masking = True  # of what it makes logits of
         self.encoders = [
             RecurrentEncoder(units, cell, dtype=dtype, name=f"encoder_{i}")
             for i in range(num_layers)
@@ -119,11 +120,12 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
         ]
         inner = keras.layers.StackedRNNCells(cells, dtype=dtype)
         inner = inner if num_layers > 1 else cells[0]
+        self.score = scores.get(score or _SCORES[attention])
+        self.region = regions.get(region)
+        self.normalizer = normalizers.get(normalizer)
         parts = {
-            "score": score or _SCORES[attention],
-            "region": region,
-            "normalizer": normalizer,
-            "dtype": dtype,
+            **{"score": self.score, "region": self.region},
+            **{"normalizer": self.normalizer, "dtype": dtype},
         }
         if attention == "luong":
             asking = LuongCell(inner, input_feeding=input_feeding, **parts)
@@ -174,9 +176,6 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
         self.cell = cell
         self.num_layers = num_layers
         self.attention = attention
-        self.score = score
-        self.region = region
-        self.normalizer = normalizer
         self.input_feeding = input_feeding
         self.dropout = dropout
 
@@ -205,17 +204,8 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
 
     def get_config(self):
         """The constructor's arguments."""
-        parts = {
-            name: part if part is None else module.serialize(module.get(part))
-            for name, part, module in (
-                ("score", self.score, scores),
-                ("region", self.region, regions),
-                ("normalizer", self.normalizer, normalizers),
-            )
-        }
         return {
             **super().get_config(),
-            **parts,
             "source_vocabulary_size": self.source_vocabulary_size,
             "target_vocabulary_size": self.target_vocabulary_size,
             "embedding_dim": self.embedding_dim,
@@ -223,6 +213,9 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
             "cell": self.cell,
             "num_layers": self.num_layers,
             "attention": self.attention,
+            "score": scores.serialize(self.score),
+            "region": regions.serialize(self.region),
+            "normalizer": normalizers.serialize(self.normalizer),
             "input_feeding": self.input_feeding,
             "dropout": self.dropout,
         }

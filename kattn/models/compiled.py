@@ -5,16 +5,17 @@ import keras
 from kattn.text.libraries import tensorflow
 
 
-def compiled(function, model):
+def compiled(function, model, chance=()):
     """Compile a function that reads a model's weights and changes none.
 
     Args:
         function: A function of tensors, or structures of them, to tensors.
         model: The `keras.Model` whose weights it reads.
+        chance: Other variables, which it reads and changes: the states of seeds.
 
     Returns:
-        A function of the same arguments. It is traced anew for each of their shapes,
-        and reads the weights that there are when it is called.
+        A function of the same arguments. It reads the weights that there are when it
+        is called.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -25,10 +26,17 @@ def compiled(function, model):
 
     @jax.jit
     def stateless(values, *arguments):
-        pairs = zip(model.variables, values, strict=True)
-        with keras.StatelessScope(state_mapping=pairs):
-            return function(*arguments)
+        pairs = zip([*model.variables, *chance], values, strict=True)
+        with keras.StatelessScope(state_mapping=pairs) as scope:
+            outputs = function(*arguments)
+        after = [scope.get_current_value(variable) for variable in chance]
+        return outputs, after
 
-    return lambda *arguments: stateless(
-        [variable.value for variable in model.variables], *arguments
-    )
+    def call(*arguments):
+        values = [variable.value for variable in (*model.variables, *chance)]
+        outputs, after = stateless(values, *arguments)
+        for variable, value in zip(chance, after, strict=True):
+            variable.assign(value)
+        return outputs
+
+    return call
