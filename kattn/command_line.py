@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         metavar="NAME",
         help="han (default), bilstm_attention, attention_encoder, apcnn; of pairs of "
-        "texts abcnn, reader",
+        "texts abcnn, reader; to write texts attention_seq2seq",
     )
     model.add_argument(
         "--from-preset", metavar="PRESET", help="trained weights to start"

@@ -166,28 +166,7 @@ class Recipe:
     seeds: list[int] | None = None
 
     def __post_init__(self):
-        hints = typing.get_type_hints(Recipe)
-        for name, hint in hints.items():
-            value = getattr(self, name)
-            kinds = typing.get_args(hint) or (hint,)
-            if value is None and type(None) in kinds:
-                continue
-            kind = kinds[0]
-            if kind is float and type(value) is int:
-                object.__setattr__(self, name, value := float(value))
-            values = value if kind == list[int] and type(value) is list else [value]
-            single = int if kind == list[int] else kind
-            if not values or any(type(one) is not single for one in values):
-                many = "a list of " if kind == list[int] else ""
-                raise ValueError(
-                    f"The recipe's {name!r} is of type {many}{single.__name__}. "
-                    f"Received: {value!r}"
-                )
-            least = _LEAST.get(name, 1)
-            if single in (int, float) and min(values) < least:
-                raise ValueError(
-                    f"The recipe's {name!r} is at least {least}. Received: {value!r}"
-                )
+        check_types(self, _LEAST)
         if self.class_weight not in (None, "balanced"):
             raise unknown("class weight", self.class_weight, ["balanced"])
         if self.quantize not in (None, "int8"):
@@ -247,14 +226,46 @@ _LEAST = {
 }
 
 
-def read(path) -> dict:
+def check_types(recipe, least_of: dict) -> None:
+    """Raise a `ValueError` where a value of a recipe is of a wrong type, or too small.
+
+    Args:
+        recipe: A dataclass; an integer where a float belongs is made one.
+        least_of: The least values of those keys that may be less than 1.
+    """
+    hints = typing.get_type_hints(type(recipe))
+    for name, hint in hints.items():
+        value = getattr(recipe, name)
+        kinds = typing.get_args(hint) or (hint,)
+        if value is None and type(None) in kinds:
+            continue
+        kind = kinds[0]
+        if kind is float and type(value) is int:
+            object.__setattr__(recipe, name, value := float(value))
+        values = value if kind == list[int] and type(value) is list else [value]
+        single = int if kind == list[int] else kind
+        if not values or any(type(one) is not single for one in values):
+            many = "a list of " if kind == list[int] else ""
+            raise ValueError(
+                f"The recipe's {name!r} is of type {many}{single.__name__}. "
+                f"Received: {value!r}"
+            )
+        least = least_of.get(name, 1)
+        if single in (int, float) and min(values) < least:
+            raise ValueError(
+                f"The recipe's {name!r} is at least {least}. Received: {value!r}"
+            )
+
+
+def read(path, kind=Recipe) -> dict:
     """The keys of a recipe file.
 
     Args:
         path: A TOML file.
+        kind: The dataclass of such recipes.
 
     Returns:
-        Keys and values, all of them keys of a `Recipe`.
+        Keys and values, all of them keys of such a recipe.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -267,13 +278,13 @@ def read(path) -> dict:
         keys = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # both of TOML and of UTF-8
         raise ValueError(f"The recipe {str(path)!r} is not TOML: {error}") from error
-    check(keys)
+    check(keys, kind)
     return keys
 
 
-def check(keys) -> None:
+def check(keys, kind=Recipe) -> None:
     """Raise a `ValueError` that offers the nearest key if one is not a recipe's."""
-    known = [field.name for field in dataclasses.fields(Recipe)]
+    known = [field.name for field in dataclasses.fields(kind)]
     for key in keys:
         if key not in known:
             raise unknown("recipe key", key, known)

@@ -1,14 +1,10 @@
 """What train.py does, callable from Python: data, model, training, figures, files."""
 
-import csv
 import dataclasses
 import hashlib
-import importlib.metadata
 import importlib.util
 import itertools
-import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -29,15 +25,15 @@ from kattn import (
     repeats,
     report,
     robustness,
+    seq2seq_recipes,
     serving,
 )
 from kattn.datasets.equality import apart, unseen
-from kattn.files import replacing
 from kattn.models.families import FAMILIES, family
 from kattn.models.word_embedding import NAME
 from kattn.progress import CHECKPOINT, Progress
 from kattn.recipe import Recipe
-from kattn.version import __version__
+from kattn.run_files import new_folder, versions, write_history, write_metrics
 
 #: Where a run keeps the training on another corpus that it begins with.
 FIRST = "first"
@@ -60,6 +56,8 @@ def run(arguments: dict) -> Path:
         FileNotFoundError: If a file named is not there.
         ImportError: If `tensorboard` is asked for and not installed.
     """
+    if seq2seq_recipes.asked_for(arguments):
+        return seq2seq_recipes.run(arguments)
     arguments = dict(arguments)
     names = ("distribute", "coordinator", "num_processes", "process_id")
     processes = distribution.begin(*(arguments.pop(name, None) for name in names))
@@ -91,7 +89,9 @@ def run(arguments: dict) -> Path:
     chosen = complete({**(recipe.read(file) if file else {}), **arguments})
     if processes.count > 1 and output is None:
         raise ValueError("Processes that train together are told where: --output")
-    return _all(chosen, _new_folder(chosen, output), tensorboard, processes)
+    return _all(
+        chosen, new_folder(chosen.model, chosen.dataset, output), tensorboard, processes
+    )
 
 
 def _all(chosen, folder, tensorboard, processes):
@@ -239,7 +239,7 @@ def train(
     if classifier.weighs_words:
         explanations = classifier.explain(shown.texts)
         explanations.to_html(folder / "attention.html", shown.labels.tolist())
-    _write_history(progress.history, folder / "history.csv")
+    write_history(progress.history, folder / "history.csv")
     pictures.learning_curves(
         progress.history, progress.best_epoch, folder / "learning_curves.png"
     )
@@ -258,7 +258,7 @@ def train(
             "total": time.perf_counter() - began,
             "resumed": resumed,
         },
-        "versions": _versions(),
+        "versions": versions(),
     }
     if chosen.ngrams:
         metrics["alone"] = _opinions(classifier, corpus.validation)
@@ -270,7 +270,7 @@ def train(
             "accuracy": float(right[rows].mean()),
         }
     # Last, for it says that the run is finished.
-    _write_metrics(metrics, folder)
+    write_metrics(metrics, folder)
     (folder / CHECKPOINT).unlink()
     seconds = metrics["seconds"]["total"]
     console.print(f"Finished in {seconds:.0f} s. Written to {folder}:")
@@ -308,7 +308,7 @@ def train_seeds(chosen: Recipe, folder: Path, tensorboard: bool = False) -> Path
     if not corpus.pairs:
         kept = family(chosen.model).classifier.from_preset(folder / "preset")
         metrics["robustness"] = robustness.measure(kept, corpus.test)
-    _write_metrics(metrics, folder)
+    write_metrics(metrics, folder)
     report.show_seeds(metrics, console)
     return folder
 
@@ -374,24 +374,6 @@ def _class_weight(chosen, corpus):
     return {int(c): float(w) for c, w in zip(classes, weights, strict=True)}
 
 
-def _new_folder(chosen, output):
-    if output is not None:
-        folder = Path(output)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(
-                f"The output folder {output!r} is not empty. Choose another, or go on "
-                f"with its run by --resume {output}"
-            )
-        return folder
-    name = f"{chosen.model}-{Path(chosen.dataset.split('://')[-1]).stem}"
-    number = 1
-    while (
-        folder := Path("runs", name if number == 1 else f"{name}-{number}")
-    ).exists():
-        number += 1
-    return folder
-
-
 def _write_saved_model(classifier, folder):
     """The export for serving, by TensorFlow whatever the backend of this process is."""
     if keras.backend.backend() == "tensorflow":
@@ -416,25 +398,3 @@ def _write_saved_model(classifier, folder):
         raise RuntimeError(
             f"TensorFlow could not write the export: {done.stderr.strip()[-1000:]}"
         )
-
-
-def _write_metrics(metrics, folder):
-    with replacing(folder / "metrics.json") as path:
-        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_history(history, path):
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=history[0])
-        writer.writeheader()
-        writer.writerows(history)
-
-
-def _versions():
-    packages = ("keras", "keras-hub", "tensorflow", "tensorflow-text", "numpy")
-    return {
-        "kattn": __version__,
-        "python": platform.python_version(),
-        "backend": keras.backend.backend(),
-        **{name: importlib.metadata.version(name) for name in packages},
-    }

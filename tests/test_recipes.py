@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 import kattn
-from kattn import building, command_line, recipe, recipes, report
+from kattn import building, command_line, recipe, recipes, report, run_files
 from kattn.__main__ import main
 from kattn.progress import CHECKPOINT
 from kattn.recipe import Recipe
@@ -559,7 +559,7 @@ def test_output_folders_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chosen = Recipe(dataset="some/reviews.csv")
     for name in ("han-reviews", "han-reviews-2", "han-reviews-3"):
-        folder = recipes._new_folder(chosen, None)
+        folder = run_files.new_folder(chosen.model, chosen.dataset)
         assert folder == Path("runs", name)
         folder.mkdir(parents=True)
 

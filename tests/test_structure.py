@@ -22,8 +22,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
-MODELS = {"text", "models", "ranking", "explanation"} | CORE
-RUN = {"progress", "recipe", "repeats", "report"} | BASE
+MODELS = {"text", "models", "ranking", "explanation", "decoding"} | CORE
+RUN = {"progress", "recipe", "repeats", "report", "run_files"} | BASE
+WRITE = {"seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
 ARROWS = {
     "names": set(),
     "version": set(),
@@ -34,6 +35,12 @@ ARROWS = {
     "explanation": {"attention_page", "attention_plot", "files"},
     "command_line": set(),
     "recipe": BASE | {"datasets"},
+    "decoding": set(),
+    "writing": set(),
+    "run_files": {"files", "version"},
+    "seq2seq_recipe": {"names", "recipe"},
+    "seq2seq_building": {"datasets", "models", "seq2seq_recipe", "text"},
+    "seq2seq_recipes": RUN | WRITE | {"pictures"},
     "pictures": {"files"},
     "prediction": MODELS | {"datasets", "files"},
     "prediction_job": MODELS | {"datasets", "prediction", "prediction_ray"},
@@ -79,12 +86,14 @@ ARROWS = {
     "supervisor": {"models", "served", "server", "serving", "text"},
     "recipes": MODELS
     | RUN
+    | WRITE
     | {"baseline", "building", "datasets", "pictures", "robustness", "serving"}
     | {"distribution"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}
 KERAS_ALONE |= {"pairwise", "scores", "regions", "normalizers", "attend", "layers"}
 KERAS_ALONE |= {"losses", "blocks", "bands", "devices", "fused", "shapes", "windows"}
+KERAS_ALONE |= {"decoding"}
 
 
 def part_of(path):

@@ -8,6 +8,8 @@ from kattn import assets
 from kattn.datasets.assemble import Rules
 from kattn.names import unknown
 
+#: The description of a corpus with labels, and that of one with targets.
+LABELLED, PARALLEL = "dataset.toml", "parallel.toml"
 #: The formats of one file an example, one folder a class.
 FOLDERS = ("folders", "posts")
 
@@ -45,7 +47,8 @@ class Form:
         about: The form in words.
         format: `"folders"` (one file an example, one folder a class), `"posts"` (the
             same, of Usenet posts, whose bodies alone are read), `"table"`,
-            `"json_lines"` or `"trec"` (`LABEL:sublabel text`).
+            `"json_lines"` or `"trec"` (`LABEL:sublabel text`); of a parallel corpus
+            `"table"` or `"pronunciations"`.
         splits: Split name to its file, or its folder for `"folders"`. `"all"` is a
             corpus without splits; `"unlabelled"` may be absent.
         archives: Tar or zip files the splits lie in; without them in the folder, the
@@ -154,49 +157,54 @@ class Description:
         return known.get(name, File(name))
 
 
-def names() -> list[str]:
+def names(kind: str = LABELLED) -> list[str]:
     """Names of the corpora that come with kattn.
 
+    Args:
+        kind: `LABELLED` or `PARALLEL`.
+
     Returns:
-        The names `load` knows, sorted.
+        The names `load`, or `load_parallel`, knows, sorted.
 
     Example:
         >>> "bbc" in names()
         True
     """
-    return sorted(_folders())
+    return sorted(_folders(kind))
 
 
-def describe(name: str) -> Description:
+def describe(name: str, kind: str = LABELLED) -> Description:
     """Read the description of a corpus.
 
     Args:
-        name: One of `names()`.
+        name: One of `names(kind)`.
+        kind: `LABELLED` or `PARALLEL`.
 
     Returns:
         Its description.
 
     Raises:
-        ValueError: If there is no such corpus, or its `dataset.toml` has a key that
+        ValueError: If there is no such corpus, or its description has a key that
             kattn does not know.
     """
-    folders = _folders()
+    folders = _folders(kind)
     if name not in folders:
         raise unknown("dataset", name, folders)
-    path = folders[name] / "dataset.toml"
+    path = folders[name] / kind
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     table["forms"] = tuple(_made(Form, form, path) for form in table["forms"])
     table["files"] = tuple(_made(File, file, path) for file in table.pop("files", ()))
     table["rules"] = _made(Rules, table.pop("rules"), path)
     if "further" in table:
         table["further"] = _made(Further, table["further"], path)
+    table = {"classes": (), **table}
     table = {"values": table["classes"], "cache": name, **table, "name": name}
     return _made(Description, table, path)
 
 
-def _folders() -> dict[str, Path]:
+def _folders(kind: str) -> dict[str, Path]:
     folders = assets.folders("datasets")
-    return {n: f for n, f in folders.items() if (f / "dataset.toml").is_file()}
+    return {n: f for n, f in folders.items() if (f / kind).is_file()}
 
 
 def _made(cls, table: dict, path: Path):

@@ -18,6 +18,12 @@ from kattn.models.attention_encoder import (
     AttentionEncoderTextClassifierPreprocessor,
     AttentionEncoderTokenizer,
 )
+from kattn.models.attention_seq2seq import AttentionSeq2Seq
+from kattn.models.attention_seq2seq_backbone import AttentionSeq2SeqBackbone
+from kattn.models.attention_seq2seq_preprocessor import (
+    TARGET_TOKENS,
+    AttentionSeq2SeqPreprocessor,
+)
 from kattn.models.best_matches import BestMatches
 from kattn.models.bilstm_attention import (
     BiLSTMAttentionBackbone,
@@ -25,6 +31,7 @@ from kattn.models.bilstm_attention import (
     BiLSTMAttentionTextClassifierPreprocessor,
     BiLSTMAttentionTokenizer,
 )
+from kattn.models.generation import Hypothesis
 from kattn.models.hierarchical_attention import (
     HierarchicalAttentionBackbone,
     HierarchicalAttentionTextClassifier,
@@ -44,6 +51,7 @@ from kattn.models.reader import (
 )
 from kattn.models.text_classifier import Prediction, TextClassifier
 from kattn.models.text_pair_classifier import TextPairClassifier
+from kattn.models.token_crossentropy import TokenCrossentropy
 
 __all__ = [
     "ABCNNBackbone",
@@ -58,6 +66,9 @@ __all__ = [
     "AttentionEncoderTextClassifier",
     "AttentionEncoderTextClassifierPreprocessor",
     "AttentionEncoderTokenizer",
+    "AttentionSeq2Seq",
+    "AttentionSeq2SeqBackbone",
+    "AttentionSeq2SeqPreprocessor",
     "BiLSTMAttentionBackbone",
     "BiLSTMAttentionTextClassifier",
     "BiLSTMAttentionTextClassifierPreprocessor",
@@ -67,6 +78,7 @@ __all__ = [
     "HierarchicalAttentionTextClassifier",
     "HierarchicalAttentionTextClassifierPreprocessor",
     "HierarchicalAttentionTokenizer",
+    "Hypothesis",
     "MeanOpinion",
     "NgramLogits",
     "OwnWords",
@@ -77,6 +89,8 @@ __all__ = [
     "ReaderTextPairClassifier",
     "ReaderTextPairClassifierPreprocessor",
     "ReaderTokenizer",
+    "TARGET_TOKENS",
     "TextClassifier",
     "TextPairClassifier",
+    "TokenCrossentropy",
 ]

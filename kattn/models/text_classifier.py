@@ -11,6 +11,7 @@ from kattn.models.adapted import Adapted
 from kattn.models.adversarial import Adversarial
 from kattn.models.examples import checked, count, split
 from kattn.models.explained import Explained
+from kattn.models.lean_task import LeanTask
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
 from kattn.text.batches import ordered_batches, training_batches
@@ -26,7 +27,7 @@ _TOKENIZED_AT_ONCE = 1024
 
 
 class TextClassifier(
-    Adapted, Adversarial, Explained, Presets, keras_hub.models.TextClassifier
+    Adapted, Adversarial, Explained, LeanTask, Presets, keras_hub.models.TextClassifier
 ):
     """Base class of kattn's classifiers of single texts.
 
@@ -154,32 +155,6 @@ class TextClassifier(
         if isinstance(metrics, str) and metrics == "auto":
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
-
-    def compile_from_config(self, config):
-        """Compile as a saved model was, which Keras leaves to who has own `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    def save_task_weights(self, filepath):
-        """Save the weights that are not the backbone's, without the optimizer's."""
-        with self._without_optimizer():
-            super().save_task_weights(filepath)
-
-    def load_task_weights(self, filepath):
-        """Load the weights that are not the backbone's."""
-        with self._without_optimizer():
-            super().load_task_weights(filepath)
-
-    @contextlib.contextmanager
-    def _without_optimizer(self):
-        """Its state is most of the bytes of a preset, and of no use to its users."""
-        optimizer = self.optimizer
-        self.optimizer = None
-        try:
-            yield
-        finally:
-            self.optimizer = optimizer
 
     # === Training and inference on strings ===
 

@@ -117,10 +117,10 @@ def _read_on(previous, stops):
         return stops * reached
 
     def next_key(reached, at):
-        keeps, arrives = at
-        reached = reached * keeps + arrives
+        reached = reached * at[0] + at[1]
         return reached, reached
 
-    at = tuple(ops.moveaxis(x, -1, 0) for x in (goes_on, previous))
+    # As one, for several of a free length fail in Keras 3.15's scan.
+    at = ops.moveaxis(ops.stack([goes_on, previous]), -1, 0)  # (Tk, 2, ...)
     _, reached = ops.scan(next_key, ops.zeros_like(previous[..., 0]), at)
     return stops * ops.moveaxis(reached, 0, -1)

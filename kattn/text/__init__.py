@@ -1,5 +1,7 @@
 """Text: words, sentences, vocabularies and word vectors, in TensorFlow's graph."""
 
+from kattn.text.character_tokenizer import CharacterTokenizer
+from kattn.text.characters import split_characters
 from kattn.text.lengths import cut, head_and_tail, pad_to_bucket
 from kattn.text.records import RecordStream, read_records, write_records
 from kattn.text.sentences import split_sentences
@@ -11,6 +13,7 @@ from kattn.text.word2vec import learn_vectors
 from kattn.text.words import split_words
 
 __all__ = [
+    "CharacterTokenizer",
     "RecordStream",
     "Stream",
     "TextStream",
@@ -23,6 +26,7 @@ __all__ = [
     "pad_to_bucket",
     "read_records",
     "read_vectors",
+    "split_characters",
     "split_sentences",
     "split_words",
     "write_records",

@@ -18,7 +18,7 @@ def training_batches(
 
     Args:
         documents: `tf.RaggedTensor` of ids, `(N, ...)`, or a tuple of several.
-        labels: Integers `(N,)`.
+        labels: Integers `(N,)`; `None` where `pad` makes the targets, too.
         pad: Function that makes a model's inputs of some of the documents.
         batch_size: Documents a batch; the last batch of an epoch may have fewer.
         seed: Seed of the shuffle.
@@ -26,8 +26,9 @@ def training_batches(
         first_epoch: The epoch to start with.
 
     Returns:
-        `(dataset, steps_per_epoch)`: a `tf.data.Dataset` of `(inputs, labels)`, or
-        `(inputs, labels, weights)`, and the number of batches of an epoch.
+        `(dataset, steps_per_epoch)`: a `tf.data.Dataset` of `(inputs, labels)`, of
+        `(inputs, labels, weights)`, or of what `pad` makes, and the number of batches
+        of an epoch.
 
     Example:
         >>> ids = tensorflow().ragged.constant([[1], [1, 2, 3], [1, 2]])
@@ -41,14 +42,15 @@ def training_batches(
     parts = tf.nest.flatten(documents)
     total = int(parts[0].nrows())
     lengths = sum(part.row_lengths() for part in parts)  # (N,)
-    targets = [tf.convert_to_tensor(labels)]
+    targets = [] if labels is None else [tf.convert_to_tensor(labels)]
     if weights is not None:
         targets.append(tf.convert_to_tensor(weights, "float32"))
     steps = -(-total // batch_size)
 
     def batch(rows):
         some = tf.nest.map_structure(lambda part: tf.gather(part, rows), documents)
-        return (pad(some), *(tf.gather(y, rows) for y in targets))
+        given = [tf.gather(y, rows) for y in targets]
+        return (pad(some), *given) if given else pad(some)
 
     def epoch(number):
         shuffle = tf.random.experimental.stateless_shuffle

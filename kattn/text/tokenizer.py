@@ -131,7 +131,7 @@ class WordTokenizer(keras_hub.tokenizers.Tokenizer):
         return self.ids(self.words(inputs))
 
     def detokenize(self, inputs):
-        """Join the words of ids by spaces, leaving padding out.
+        """Join the words of ids, leaving padding out.
 
         Args:
             inputs: Ids: a list, an array, a tensor or a `tf.RaggedTensor` with at least
@@ -157,8 +157,22 @@ class WordTokenizer(keras_hub.tokenizers.Tokenizer):
             ids = keras.ops.convert_to_numpy(ids)
         ids = tf.cast(ids, tf.int32)  # (..., T)
         ids = tf.ragged.boolean_mask(ids, ids != self.pad_token_id)
-        words = tf.gather(tf.constant(tokens), ids)
-        return tf.strings.reduce_join(words, axis=-1, separator=" ")
+        return self.join(tf.gather(tf.constant(tokens), ids))
+
+    def join(self, words):
+        """Join words by spaces.
+
+        Args:
+            words: A string tensor or `tf.RaggedTensor` of words.
+
+        Returns:
+            Strings with one axis less.
+
+        Example:
+            >>> WordTokenizer().join(["good", "film"]).numpy()
+            b'good film'
+        """
+        return tensorflow().strings.reduce_join(words, axis=-1, separator=" ")
 
     # === Vocabulary ===
 

@@ -11,10 +11,12 @@ from kattn.text.words import split_words
 _CHUNK = 1000  # texts at a time: enough for the graph to be fast, little in memory
 
 
-def count_vocabulary(texts, max_size=None, min_count=1, case_fold=True):
+def count_vocabulary(
+    texts, max_size=None, min_count=1, case_fold=True, split=split_words
+):
     """Count the words of texts and list them, the most frequent first.
 
-    Words are what `split_words` makes of the texts, so that counting and tokenising
+    Words are what `split` makes of the texts, so that counting and tokenising
     agree. Words of equal count stand in the order of their code points, and the list
     does not depend on the order of the texts.
 
@@ -24,6 +26,7 @@ def count_vocabulary(texts, max_size=None, min_count=1, case_fold=True):
         max_size: The most words to list, or `None` for all.
         min_count: How often a word must occur to be listed.
         case_fold: Whether upper and lower case are one.
+        split: `split_words`, or `split_characters` for a `CharacterTokenizer`.
 
     Returns:
         A list of words for `WordTokenizer(vocabulary)`, without the special tokens.
@@ -49,7 +52,7 @@ def count_vocabulary(texts, max_size=None, min_count=1, case_fold=True):
     counter = Counter()
     remaining = iter(texts)
     while chunk := list(islice(remaining, _CHUNK)):
-        words = split_words(chunk, case_fold)  # (N, T)
+        words = split(chunk, case_fold)  # (N, T)
         if words.shape.rank != 2:
             raise ValueError("texts must hold strings, not lists of strings.")
         unique, _, counts = tf.unique_with_counts(words.flat_values)

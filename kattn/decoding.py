@@ -1,0 +1,158 @@
+"""Writing token by token: the likeliest texts that a model can write, by beam search.
+
+Everything is done by `keras.ops`: on TensorFlow and JAX a search is one computation.
+"""
+
+import typing
+
+from keras import ops
+
+_NEVER = float("-inf")
+
+
+class Hypotheses(typing.NamedTuple):
+    """What a search found, the best first."""
+
+    tokens: object  # (B, K, L) ids without the end, 0 after the last one
+    scores: object  # (B, K) float32; -inf where there are fewer than K
+    log_probabilities: object  # (B, K) float32, of all tokens and the end
+
+
+def beam_search(
+    step,
+    states,
+    live,
+    *,
+    start,
+    end,
+    limits,
+    length,
+    width,
+    length_penalty=0.0,
+    coverage_penalty=0.0,
+    never=(),
+):
+    """Search the texts that a model holds likeliest.
+
+    The score of a text Y for a source X is that of Wu et al.,
+
+        `log P(Y | X) / ((5 + |Y|) / 6)^a + b sum_i log(min(sum_j weights_ji, 1))`,
+
+    where |Y| counts the end as well, a is the length penalty, b the coverage penalty,
+    and i runs over the source. Only texts that have ended are found: where a text has
+    as many tokens as it may have, the end is what comes next. A search stops when no
+    text that goes on can come to be better than the K-th best that was found. With
+    `width=1` and no penalty it takes the likeliest token at each step.
+
+    Args:
+        step: A function of tokens `(B * K,)` and states to the logits of the next
+            tokens `(B * K, V)`, the new states, and the weights of the source
+            `(B * K, Ts)`.
+        states: A list of tensors `(B * K, ...)`, the same for all K of an example.
+        live: Boolean `(B, Ts)`: what of the source is not padding.
+        start: Id of the token that the first step is fed.
+        end: Id of the token that ends a text.
+        limits: Integers `(B,)`: the most tokens that each text may have.
+        length: L, the largest of them, an integer.
+        width: K, how many texts are kept at each step.
+        length_penalty: a; 0 favours short texts, as each token costs.
+        coverage_penalty: b; above 0 favours texts for which all of X was read.
+        never: Ids that are never written.
+
+    Returns:
+        `Hypotheses`.
+
+    Reference:
+        Wu et al. 2016, arXiv:1609.08144, section 7.
+    """
+    batch, positions = ops.shape(live)
+    limits = ops.cast(limits, "int32")
+    places = ops.arange(length)
+    rows = ops.expand_dims(ops.arange(batch), 1) * width  # (B, 1)
+
+    def penalty(count):
+        return ((5 + ops.cast(count, "float32")) / 6) ** length_penalty
+
+    def scored(log_p, count, coverage):
+        scores = log_p / penalty(count)
+        if coverage_penalty:
+            least = ops.log(ops.clip(coverage, 1e-30, 1.0))  # (B, K, Ts)
+            read = ops.where(ops.expand_dims(live, 1), least, 0.0)
+            scores = scores + coverage_penalty * ops.sum(read, axis=-1)
+        return scores
+
+    def pick(values, index):
+        """Of `(B, K, ...)` those at `(B, K')` of the second axis."""
+        extra = len(values.shape) - 2
+        index = ops.reshape(index, (-1, index.shape[1], *[1] * extra))
+        return ops.take_along_axis(values, index, axis=1)
+
+    def going_on(at, tokens, log_p, coverage, states, found):
+        # Log probabilities and penalties only lower what a text that goes on may reach.
+        best = ops.max(log_p, axis=1) / penalty(limits + 1)
+        best = ops.where(ops.isfinite(best), best, _NEVER)
+        return ops.any(best > ops.min(found[1], axis=1))
+
+    def advance(at, tokens, log_p, coverage, states, found):
+        former = ops.where(
+            at == 0,
+            ops.full((batch * width,), start, "int32"),
+            ops.reshape(ops.take(tokens, ops.maximum(at - 1, 0), axis=2), (-1,)),
+        )
+        logits, states, weights = step(former, states)
+        size = logits.shape[-1]
+        ids = ops.arange(size)
+        log_next = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+        log_next = ops.reshape(log_next, (-1, width, size))
+        forbidden = ops.any(ids == ops.reshape(list(never) or [-1], (-1, 1)), axis=0)
+        full = ops.reshape(at >= limits, (-1, 1, 1))
+        barred = ops.logical_or(forbidden, ops.logical_and(full, ids != end))
+        total = ops.where(barred, _NEVER, ops.expand_dims(log_p, -1) + log_next)
+        if coverage_penalty:
+            weights = ops.cast(weights, "float32")
+            coverage = coverage + ops.reshape(weights, (-1, width, positions))
+
+        # At most K of 2 K end, so K go on.
+        best, index = ops.top_k(ops.reshape(total, (-1, width * size)), 2 * width)
+        index = ops.cast(index, "int32")
+        parents, chosen = index // size, index % size  # (B, 2 K)
+        ends = chosen == end
+        among_best = ops.logical_and(ends, ops.arange(2 * width) < width)
+        ended = ops.where(among_best, best, _NEVER)
+        said = pick(tokens, parents)  # (B, 2 K, L)
+        reached = pick(coverage, parents) if coverage_penalty else coverage
+        scores = scored(ended, at + 1, reached)
+        both = [
+            ops.concatenate(pair, axis=1)
+            for pair in zip(found, (said, scores, ended), strict=True)
+        ]
+        _, kept = ops.top_k(both[1], width)
+        found = tuple(pick(values, kept) for values in both)
+
+        log_p, kept = ops.top_k(ops.where(ends, _NEVER, best), width)
+        parents, chosen = pick(parents, kept), pick(chosen, kept)  # (B, K)
+        here = ops.reshape(places == at, (1, 1, length))
+        tokens = ops.where(here, ops.expand_dims(chosen, -1), pick(said, kept))
+        coverage = pick(reached, kept) if coverage_penalty else coverage
+        of = ops.reshape(rows + parents, (-1,))
+        states = [ops.take(state, of, axis=0) for state in states]
+        return at + 1, tokens, log_p, coverage, states, found
+
+    nothing = ops.zeros((batch, width, length), "int32")
+    no_scores = ops.full((batch, width), _NEVER, "float32")
+    first = ops.where(ops.arange(width) == 0, 0.0, _NEVER)  # K the same are one
+    covered = ops.zeros((batch, width, positions) if coverage_penalty else (1, 1, 1))
+    *_, found = ops.while_loop(
+        going_on,
+        advance,
+        (
+            ops.convert_to_tensor(0, "int32"),
+            nothing,
+            ops.broadcast_to(first, (batch, width)),
+            covered,
+            list(states),
+            (nothing, no_scores, no_scores),
+        ),
+        maximum_iterations=length + 1,
+    )
+    return Hypotheses(*found)

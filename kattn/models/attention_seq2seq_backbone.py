@@ -1,0 +1,221 @@
+"""An encoder-decoder of recurrences: each word written asks anew what to read.
+
+Bahdanau, Cho, Bengio: Neural Machine Translation by Jointly Learning to Align and
+Translate. ICLR 2015. Luong, Pham, Manning: Effective Approaches to Attention-based
+Neural Machine Translation. EMNLP 2015.
+"""
+
+import keras
+import keras_hub
+from keras import ops
+
+from kattn import normalizers, regions, scores
+from kattn.layers import AttentionRNN, BahdanauCell, LuongCell
+from kattn.models.presets import Presets
+from kattn.models.recurrent import RecurrentEncoder, WideOrthogonal
+from kattn.names import unknown
+
+ATTENTIONS = ("luong", "bahdanau")
+_CELLS = {"lstm": keras.layers.LSTMCell, "gru": keras.layers.GRUCell}
+_SCORES = {"luong": "general", "bahdanau": "additive"}  # the papers'
+
+
+@keras.saving.register_keras_serializable(package="kattn")
+class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
+    """Source tokens to the states of a decoder that reads them at every step.
+
+    The source goes through recurrences in both directions, `h_t`. The decoder starts
+    from `tanh(W [last forward; last backward] + b)` and is fed the target's tokens, one
+    a step. What it reads at a step is `c_i = sum_t weights_it h_t`, asked for
+
+    - `"luong"`: by its new state, `s_i = cell([y_i; a_{i-1}])`; the output is
+      `a_i = tanh(W [c_i; s_i])`, which is fed to the next step;
+    - `"bahdanau"`: by its former state; `s_i = cell([y_i; c_i])`, and the output is
+      `[s_i; c_i]`.
+
+    Inputs are `encoder_token_ids`, integers `(B, Ts)`, `decoder_token_ids`, integers
+    `(B, Tt)`, and `encoder_padding_mask` and `decoder_padding_mask`, booleans of the
+    same shapes, `False` for padding, which takes part in nothing. The output is
+    `(B, Tt, W)`.
+
+    Args:
+        source_vocabulary_size: Number of token ids of the source.
+        target_vocabulary_size: Number of token ids of the target.
+        embedding_dim: Width of a token's vector.
+        units: Width of the decoder's state and of each direction of the encoder's.
+        cell: `"lstm"` or `"gru"`.
+        num_layers: How many recurrences stand on each other, on either side.
+        attention: `"luong"` or `"bahdanau"`, see above.
+        score: How similar is a position to the query, as for `kattn.layers.Attention`;
+            the paper's, `"general"` or `"additive"`, if `None`.
+        region: Which positions may be seen, likewise; `"local_m"` and `"local_p"` are
+            Luong's.
+        normalizer: How energies become weights, likewise; `"monotonic"` reads on and
+            never back.
+        input_feeding: Whether Luong's decoder is fed what it gave before.
+        dropout: Fraction of the entries dropped in training, of token vectors, between
+            recurrences, of what is read, and of the output.
+        dtype: Precision policy of the layers.
+        **kwargs: `name` and `trainable`.
+
+    Raises:
+        ValueError: For an unknown name.
+
+    Example:
+        >>> backbone = kattn.models.AttentionSeq2SeqBackbone(30, 40)
+        >>> ids = np.ones((2, 5), "int32")
+        >>> backbone({
+        ...     "encoder_token_ids": ids,
+        ...     "encoder_padding_mask": ids > 0,
+        ...     "decoder_token_ids": ids[:, :3],
+        ...     "decoder_padding_mask": ids[:, :3] > 0,
+        ... }).shape
+        TensorShape([2, 3, 256])
+
+    Reference:
+        Bahdanau et al. 2015, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary_size,
+        target_vocabulary_size,
+        embedding_dim=128,
+        units=256,
+        cell="lstm",
+        num_layers=1,
+        attention="luong",
+        score=None,
+        region="global",
+        normalizer="softmax",
+        input_feeding=True,
+        dropout=0.0,
+        dtype=None,
+        **kwargs,
+    ):
+        if attention not in ATTENTIONS:
+            raise unknown("attention", attention, ATTENTIONS)
+        if cell not in _CELLS:
+            raise unknown("cell", cell, _CELLS)
+        # === Layers ===
+        self.source_embedding = keras.layers.Embedding(
+            source_vocabulary_size, embedding_dim, dtype=dtype, name="source_embedding"
+        )
+        self.target_embedding = keras.layers.ReversibleEmbedding(  # for tied logits
+            target_vocabulary_size, embedding_dim, dtype=dtype, name="target_embedding"
+        )
+        self.target_embedding.supports_masking = True  # of what it makes logits of
+        self.encoders = [
+            RecurrentEncoder(units, cell, dtype=dtype, name=f"encoder_{i}")
+            for i in range(num_layers)
+        ]
+        cells = [
+            _CELLS[cell](
+                units,
+                recurrent_initializer=WideOrthogonal(),
+                dropout=dropout if i else 0.0,
+                dtype=dtype,
+            )
+            for i in range(num_layers)
+        ]
+        inner = keras.layers.StackedRNNCells(cells, dtype=dtype)
+        inner = inner if num_layers > 1 else cells[0]
+        self.score = scores.get(score or _SCORES[attention])
+        self.region = regions.get(region)
+        self.normalizer = normalizers.get(normalizer)
+        parts = {
+            **{"score": self.score, "region": self.region},
+            **{"normalizer": self.normalizer, "dtype": dtype},
+        }
+        if attention == "luong":
+            asking = LuongCell(inner, input_feeding=input_feeding, **parts)
+        else:
+            asking = BahdanauCell(inner, **parts)
+        self.decoder = AttentionRNN(asking, dtype=dtype, name="decoder")
+        sizes = keras.tree.flatten(inner.state_size)
+        self.bridge = keras.layers.Dense(sum(sizes), "tanh", dtype=dtype, name="bridge")
+        self.dropouts = {
+            name: keras.layers.Dropout(dropout, dtype=dtype, name=f"{name}_dropout")
+            for name in ("source", "memory", "target", "output")
+        }
+        # === Functional model ===
+        inputs = {
+            f"{side}_{kind}": keras.Input((None,), dtype=of, name=f"{side}_{kind}")
+            for side in ("encoder", "decoder")
+            for kind, of in (("token_ids", "int32"), ("padding_mask", "bool"))
+        }
+        live = inputs["encoder_padding_mask"]
+        memory = self.source_embedding(inputs["encoder_token_ids"])  # (B, Ts, D)
+        memory = self.dropouts["source"](memory)
+        for encoder in self.encoders:
+            memory, last = encoder(memory, mask=live)  # (B, Ts, 2 units)
+            memory = self.dropouts["memory"](memory)
+        start = ops.split(self.bridge(last), len(sizes), axis=-1)
+        target = self.target_embedding(inputs["decoder_token_ids"])  # (B, Tt, D)
+        hidden, alignment = self.decoder(
+            self.dropouts["target"](target),
+            memory,
+            initial_state=start,
+            mask=inputs["decoder_padding_mask"],
+            memory_mask=live,
+            return_attention_scores=True,
+        )
+        super().__init__(
+            inputs=inputs,
+            outputs=self.dropouts["output"](hidden),
+            dtype=dtype,
+            **kwargs,
+        )
+        self._alignment = alignment
+        self._encoded = {"memory": memory, "initial_state": start}
+        # === Config ===
+        self.source_vocabulary_size = source_vocabulary_size
+        self.target_vocabulary_size = target_vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.cell = cell
+        self.num_layers = num_layers
+        self.attention = attention
+        self.input_feeding = input_feeding
+        self.dropout = dropout
+
+    def encoder_model(self):
+        """The encoder alone, with the same weights.
+
+        Returns:
+            A `keras.Model` of `encoder_token_ids` and `encoder_padding_mask` that gives
+            a dictionary: `memory` `(B, Ts, 2 * units)`, and `initial_state`, a list of
+            the decoder's first states.
+        """
+        names = ("encoder_token_ids", "encoder_padding_mask")
+        return keras.Model({name: self.input[name] for name in names}, self._encoded)
+
+    def attention_model(self):
+        """The same layers and weights, with the attention as an output.
+
+        Returns:
+            A `keras.Model` of the same inputs that gives a dictionary: `hidden`, the
+            output, and `alignment` `(B, Tt, Ts)`, the weights of the source's positions
+            at each step.
+        """
+        return keras.Model(
+            self.input, {"hidden": self.output, "alignment": self._alignment}
+        )
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "source_vocabulary_size": self.source_vocabulary_size,
+            "target_vocabulary_size": self.target_vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "units": self.units,
+            "cell": self.cell,
+            "num_layers": self.num_layers,
+            "attention": self.attention,
+            "score": scores.serialize(self.score),
+            "region": regions.serialize(self.region),
+            "normalizer": normalizers.serialize(self.normalizer),
+            "input_feeding": self.input_feeding,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,253 @@
+"""How a model that was taught to write writes: by search, or by chance."""
+
+import collections
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from kattn.decoding import beam_search
+from kattn.models.compiled import compiled
+from kattn.models.examples import checked
+from kattn.text.libraries import tensorflow
+
+Hypothesis = collections.namedtuple("Hypothesis", ["text", "score"])
+Hypothesis.__doc__ = """A text that was written, and its score, as `search` has them."""
+
+
+class Generation:
+    """The part of `kattn.models.AttentionSeq2Seq` that writes."""
+
+    def encode(self, inputs):
+        """What the decoder needs of sources.
+
+        Args:
+            inputs: The encoder's inputs, as `preprocessor.generate_preprocess` makes
+                them.
+
+        Returns:
+            The memory, prepared by the cell, and the states before the first step.
+        """
+        encoded = self._encoder(inputs, training=False)
+        cell = self.backbone.decoder.cell
+        memory = cell.prepare(encoded["memory"], inputs["encoder_padding_mask"])
+        return memory, cell.initial_state(memory, encoded["initial_state"])
+
+    def step(self, tokens, states, memory):
+        """Take one step: what comes after tokens that were written.
+
+        Args:
+            tokens: Integers `(B,)`, the last ones.
+            states: What `encode` or the step before gave.
+            memory: What `encode` gave.
+
+        Returns:
+            The logits of the next ones `(B, V)`, the new states, and the weights of the
+            source's positions `(B, Ts)`.
+        """
+        hidden, states, weights = self.backbone.decoder.cell(
+            self.backbone.target_embedding(tokens),
+            states,
+            memory,
+            return_attention_scores=True,
+            training=False,
+        )
+        return self.logits(hidden), states, weights
+
+    def generate(self, inputs, max_length=None, beam_width=1, sample=False, **options):
+        """Write a text for each source.
+
+        Args:
+            inputs: A string, or a list of them.
+            max_length: The most tokens to write; `2 n + 10` for a source of n tokens if
+                `None`, and never more.
+            beam_width: As for `search`; with 1 the likeliest token is taken each time.
+            sample: Whether to draw each token by the `sampler` that the model was
+                compiled with, in place of a search.
+            **options: As for `search`: `length_penalty`, `coverage_penalty` and
+                `batch_size`.
+
+        Returns:
+            A string, or a list of them. For a source without a token it is empty.
+
+        Raises:
+            ValueError: As for `search`.
+        """
+        single = isinstance(inputs, str | bytes)
+        sources = [inputs] if single else inputs
+        if sample:
+            texts = self._written(
+                sources, self._sample, max_length, options.pop("batch_size", 64)
+            )
+            if options or beam_width != 1:
+                raise ValueError(
+                    "A sample is no search: it takes max_length and batch_size alone. "
+                    f"Received: beam_width={beam_width}, {options}"
+                )
+            texts = [some[0].text for some in texts]
+        else:
+            found = self.search(sources, beam_width, max_length, **options)
+            texts = [some[0].text for some in found]
+        return texts[0] if single else texts
+
+    def search(
+        self,
+        texts,
+        beam_width=5,
+        max_length=None,
+        length_penalty=0.0,
+        coverage_penalty=0.0,
+        batch_size=64,
+    ):
+        """Write the likeliest texts for each source, by beam search.
+
+        Args:
+            texts: A list of strings.
+            beam_width: How many texts are kept at each step, and found.
+            max_length: The most tokens to write; `2 n + 10` for a source of n tokens if
+                `None`, and never more.
+            length_penalty: See `kattn.decoding.beam_search`.
+            coverage_penalty: Likewise.
+            batch_size: Sources that are read at a time.
+
+        Returns:
+            For each source a list of `Hypothesis(text, score)`, the best first: as many
+            as the beam is wide, or all that there are.
+
+        Raises:
+            ValueError: If a number is not a positive integer, or a source has more
+                tokens than the preprocessor takes.
+        """
+        _check_positive("beam_width", beam_width)
+        penalties = {
+            "length_penalty": float(length_penalty),
+            "coverage_penalty": float(coverage_penalty),
+        }
+        write = functools.partial(self._search, width=beam_width, **penalties)
+        return self._written(texts, write, max_length, batch_size)
+
+    @functools.cached_property
+    def _encoder(self):
+        return self.backbone.encoder_model()
+
+    @functools.cached_property
+    def _functions(self):
+        """What was compiled, by what is fixed in it."""
+        return {}
+
+    def _written(self, texts, write, max_length, batch_size):
+        """Hypotheses for each text, of a function that writes for a batch of them."""
+        _check_positive("batch_size", batch_size)
+        if max_length is not None:
+            _check_positive("max_length", max_length)
+        pre = self.preprocessor
+        if pre is None:
+            raise ValueError(
+                "Writing texts takes a preprocessor. "
+                "Received: a model with preprocessor=None"
+            )
+        ids = self._source_ids(checked(texts))
+        lengths = ids.row_lengths().numpy()
+        order = np.argsort(-lengths, kind="stable")  # like with like
+        found = [None] * len(lengths)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            inputs = pre.pad_sources(tensorflow().gather(ids, rows))
+            limits = np.where(lengths[rows], 2 * lengths[rows] + 10, 0)
+            longest = 2 * inputs["encoder_token_ids"].shape[1] + 10
+            if max_length is not None:
+                limits = np.minimum(limits, max_length)
+                longest = min(longest, max_length)
+            inputs = {name: np.asarray(value) for name, value in inputs.items()}
+            tokens, scores = map(
+                ops.convert_to_numpy,
+                write(inputs, limits.astype("int32"), longest),
+            )
+            said = pre.generate_postprocess(tokens).numpy()
+            for row, some, of in zip(rows, said, scores, strict=True):
+                found[row] = [
+                    Hypothesis(text.decode(), float(score))
+                    for text, score in zip(some, of, strict=True)
+                    if score > float("-inf")
+                ]
+        return found
+
+    def _search(self, inputs, limits, longest, width, **penalties):
+        """Tokens `(B, K, L)` and scores `(B, K)` of a batch."""
+        pre = self.preprocessor
+
+        def search(inputs, limits):
+            memory, states = keras.tree.map_structure(
+                lambda x: ops.repeat(x, width, axis=0), self.encode(inputs)
+            )
+            found = beam_search(
+                lambda tokens, states: self.step(tokens, states, memory),
+                states,
+                inputs["encoder_padding_mask"],
+                start=pre.start_id,
+                end=pre.end_id,
+                limits=limits,
+                length=longest,
+                width=width,
+                never=self._never(),
+                **penalties,
+            )
+            return found.tokens, found.scores
+
+        key = (longest, width, *penalties.values())
+        if key not in self._functions:
+            self._functions[key] = compiled(search, self)
+        return self._functions[key](inputs, limits)
+
+    def _sample(self, inputs, limits, longest):
+        """Tokens `(B, 1, L)`, and scores of 0, of a batch."""
+        pre = self.preprocessor
+
+        def sample(inputs, limits):
+            memory, states = self.encode(inputs)
+            batch = ops.shape(limits)[0]
+            places = ops.arange(longest + 2)  # before the first token, and the end
+            first = ops.broadcast_to(places == 0, (batch, longest + 2))
+            full = places > ops.expand_dims(limits, 1)
+            prompt = ops.where(first, pre.start_id, ops.where(full, pre.end_id, 0))
+
+            def following(prompt, states, index):
+                last = ops.take(prompt, index - 1, axis=1)
+                logits, states, _ = self.step(last, states, memory)
+                never = ops.any(
+                    ops.arange(logits.shape[-1])
+                    == ops.reshape(list(self._never()), (-1, 1)),
+                    axis=0,
+                )
+                return ops.where(never, -1e9, logits), None, states
+
+            said = self.sampler(
+                following,
+                ops.cast(prompt, "int32"),
+                states,
+                index=1,
+                mask=ops.logical_or(first, full),
+                stop_token_ids=(pre.end_id,),
+                model=self,
+            )[:, 1:]
+            ended = ops.cumsum(ops.cast(said == pre.end_id, "int32"), axis=1) > 0
+            said = ops.where(ended, 0, said)
+            return ops.expand_dims(said, 1), ops.zeros((batch, 1))
+
+        key = (longest, self.sampler)
+        if key not in self._functions:
+            chance = self.sampler.variables
+            self._functions[key] = compiled(sample, self, chance)
+        return self._functions[key](inputs, limits)
+
+    def _never(self):
+        """The tokens that are not written."""
+        tokens = self.preprocessor.target_tokenizer
+        return tokens.pad_token_id, tokens.unk_token_id, self.preprocessor.start_id
+
+
+def _check_positive(name, value):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(f"{name} is a positive integer. Received: {name}={value!r}")

@@ -1,0 +1,216 @@
+"""What train.py does for models that write: data, model, training, figures, files."""
+
+import dataclasses
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import keras
+from rich.console import Console
+
+from kattn import pictures, recipe, repeats, seq2seq_building, writing
+from kattn.progress import CHECKPOINT, Progress
+from kattn.run_files import new_folder, versions, write_history, write_metrics
+from kattn.seq2seq_recipe import MODEL, Seq2SeqRecipe
+
+
+def asked_for(arguments: dict) -> bool:
+    """Whether a command line means a model that writes, and not a classifier.
+
+    Args:
+        arguments: As for `kattn.recipes.run`.
+    """
+    if "model" in arguments:
+        return arguments["model"] == MODEL
+    path = arguments.get("recipe")
+    if arguments.get("resume"):
+        path = Path(arguments["resume"], "recipe.toml")
+    if path is None or not Path(path).is_file():
+        return False
+    try:
+        keys = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError:  # which the reading of the recipe tells
+        return False
+    return keys.get("model") == MODEL
+
+
+def run(arguments: dict) -> Path:
+    """Do what the command line asks for.
+
+    Args:
+        arguments: As for `kattn.recipes.run`, the keys those of a `Seq2SeqRecipe`.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        ValueError: If a key or a value is not one of a recipe's, or the folder is not
+            empty.
+        FileNotFoundError: If a file named is not there.
+    """
+    arguments = dict(arguments)
+    output = arguments.pop("output", None)
+    resume = arguments.pop("resume", None)
+    file = arguments.pop("recipe", None)
+    if resume is not None:
+        if arguments or file or output:
+            raise ValueError(
+                "A resumed run keeps its recipe, so --resume stands alone. Received "
+                f"beside it: {', '.join(filter(None, [*arguments, file, output]))}"
+            )
+        folder = Path(resume)
+        if (folder / "metrics.json").is_file():
+            raise ValueError(f"The run in {str(folder)!r} is finished.")
+        keys = recipe.read(folder / "recipe.toml", Seq2SeqRecipe)
+        chosen = Seq2SeqRecipe(**keys)
+    else:
+        recipe.check(arguments, Seq2SeqRecipe)
+        keys = recipe.read(file, Seq2SeqRecipe) if file else {}
+        chosen = Seq2SeqRecipe(**{**keys, **arguments})
+        folder = new_folder(chosen.model, chosen.dataset, output)
+    try:
+        return (train_seeds if chosen.seeds else train)(chosen, folder)
+    except KeyboardInterrupt:
+        if (folder / "recipe.toml").is_file():
+            Console(highlight=False).print(
+                f"\nTo go on later: python train.py --resume {folder}"
+            )
+        raise
+
+
+def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
+    """Train, measure and save by a recipe; go on where a former try stopped.
+
+    Args:
+        chosen: The recipe.
+        folder: The run's folder: it gets `preset/`, `metrics.json`, `history.csv`,
+            `recipe.toml`, `learning_curves.png` and `written.tsv`, what was written of
+            the test split.
+
+    Returns:
+        The folder.
+    """
+    console = Console(highlight=False)
+    began = time.perf_counter()
+    corpus = seq2seq_building.corpus_of(chosen)
+    for note in corpus.notes:
+        console.print(note)
+    keras.utils.set_random_seed(chosen.seed)
+    model = seq2seq_building.build(chosen, corpus)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(chosen, folder / "recipe.toml")
+    progress = Progress(folder, chosen.patience)
+    resumed = (folder / CHECKPOINT).is_file()
+    if resumed:
+        progress.restore(model)
+        console.print(f"Going on after epoch {progress.next_epoch}.")
+    pairs = seq2seq_building.fitting(model, corpus.train.pairs())
+    console.print(
+        f"{chosen.model}: {model.count_params():,} parameters, {len(pairs[0]):,} pairs "
+        f"to learn from, at most {chosen.epochs} epochs; writing to {folder}"
+    )
+    if not progress.finished(chosen.epochs):
+        model.fit(
+            pairs,
+            batch_size=chosen.batch_size,
+            validation_data=seq2seq_building.fitting(model, corpus.validation.pairs()),
+            epochs=chosen.epochs,
+            initial_epoch=progress.next_epoch,
+            callbacks=[progress],
+            seed=chosen.seed,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    model.set_weights(progress.best_weights)
+    model.save_to_preset(folder / "preset")
+    metrics = {
+        part: measure(model, getattr(corpus, part), chosen)[0]
+        for part in ("validation",)
+    }
+    metrics["test"], written = measure(model, corpus.test, chosen)
+    best = progress.history[progress.best_epoch]
+    metrics["validation"] |= {
+        "loss": best["val_loss"],
+        "token_accuracy": best["val_accuracy"],
+    }
+    _write_written(corpus.test, written, folder / "written.tsv")
+    write_history(progress.history, folder / "history.csv")
+    pictures.learning_curves(
+        progress.history, progress.best_epoch, folder / "learning_curves.png"
+    )
+    metrics |= {
+        "best_epoch": progress.best_epoch + 1,
+        "epochs": len(progress.history),
+        "seed": chosen.seed,
+        "training_examples": len(pairs[0]),
+        "parameters": model.count_params(),
+        "seconds": {
+            "training": sum(row["seconds"] for row in progress.history),
+            "total": time.perf_counter() - began,
+            "resumed": resumed,
+        },
+        "versions": versions(),
+    }
+    # Last, for it says that the run is finished.
+    write_metrics(metrics, folder)
+    (folder / CHECKPOINT).unlink()
+    for part in ("validation", "test"):
+        console.print(part, {k: round(x, 4) for k, x in metrics[part].items()})
+    return folder
+
+
+def train_seeds(chosen: Seq2SeqRecipe, folder: Path) -> Path:
+    """Train with each seed of a recipe, and keep the run that is best on validation.
+
+    Args:
+        chosen: The recipe.
+        folder: The run's folder: it gets what `train` writes for the best run, and a
+            folder `seed_<n>` with all of each.
+
+    Returns:
+        The folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe.write(chosen, folder / "recipe.toml")
+    same = dataclasses.replace(chosen, seeds=None)
+    finished = {seed: folder / f"seed_{seed}" for seed in chosen.seeds}
+    for seed, one in finished.items():
+        if not (one / "metrics.json").is_file():
+            train(dataclasses.replace(same, seed=seed), one)
+    write_metrics(repeats.keep_best(folder, finished), folder)
+    return folder
+
+
+def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str]]:
+    """Write a text for each source of a split, and compare it with the references.
+
+    Args:
+        model: An `AttentionSeq2Seq`.
+        split: A `kattn.datasets.ParallelSplit`.
+        chosen: The recipe, which says how to search.
+
+    Returns:
+        What `kattn.writing.figures` gives, of the tokens that references have, and what
+        was written.
+    """
+    written = model.generate(
+        split.sources,
+        beam_width=chosen.beam_width,
+        length_penalty=chosen.length_penalty,
+        batch_size=256,
+    )
+    tokenizer = model.preprocessor.target_tokenizer
+    references = [
+        [text.decode() for text in tokenizer.join(tokenizer.words(options)).numpy()]
+        for options in map(list, split.references)
+    ]
+    return writing.figures(written, references, chosen.bleu), written
+
+
+def _write_written(split, written, path):
+    lines = ["source\treference\twritten"]
+    for source, options, text in zip(
+        split.sources, split.references, written, strict=True
+    ):
+        lines.append(f"{source}\t{' | '.join(options)}\t{text}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,87 @@
+"""How good written texts are: beside what may be written."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def figures(
+    written: Sequence[str], references: Sequence[Sequence[str]], bleu: bool = False
+) -> dict:
+    """Measure written texts.
+
+    Args:
+        written: `N` texts, tokens with spaces between.
+        references: For each, the texts that are right.
+        bleu: Whether to measure BLEU, too.
+
+    Returns:
+        `examples`; `accuracy`, the share of texts that are one of their references;
+        `word_error_rate`, the share of those that are not; `token_error_rate`, how many
+        tokens must be put in, left out or changed, as a share of the nearest
+        reference's; with `bleu=True` also `bleu`, of 100.
+
+    Raises:
+        ImportError: If BLEU is asked for and sacrebleu not installed.
+
+    Example:
+        >>> figures(["K AE T", "D AO G Z"], [["K AE T"], ["D AO G", "D AA G"]])
+        {'examples': 2, 'accuracy': 0.5, 'word_error_rate': 0.5,
+         'token_error_rate': 0.16666666666666666}
+    """
+    right, errors, tokens = 0, 0, 0
+    for text, options in zip(written, references, strict=True):
+        right += text in options
+        ours = text.split()
+        nearest = min(
+            (edit_distance(ours, reference), len(reference))
+            for reference in map(str.split, options)
+        )
+        errors, tokens = errors + nearest[0], tokens + nearest[1]
+    found = {
+        "examples": len(written),
+        "accuracy": right / len(written),
+        "word_error_rate": 1 - right / len(written),
+        "token_error_rate": errors / tokens,
+    }
+    if bleu:
+        found["bleu"] = _bleu(written, references)
+    return found
+
+
+def edit_distance(left: Sequence, right: Sequence) -> int:
+    """How many items must be put in, left out or changed to make one of the other.
+
+    Args:
+        left: Anything that has items.
+        right: Likewise.
+
+    Example:
+        >>> edit_distance("kitten", "sitting")
+        3
+    """
+    row = np.arange(len(right) + 1)
+    places = np.arange(len(right) + 1)
+    for number, item in enumerate(left, 1):
+        changed = row[:-1] + np.array([item != other for other in right], int)
+        best = np.minimum(row + 1, np.concatenate([[number], changed]))
+        # What is put in costs 1 each: the least of all that stand before.
+        row = np.minimum.accumulate(best - places) + places
+    return int(row[-1])
+
+
+def _bleu(written, references):
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise ImportError(
+            "BLEU is measured by the package sacrebleu, which is not installed: "
+            'pip install "kattn[bleu]"'
+        ) from error
+    most = max(map(len, references))
+    # Where there are fewer references than most have, sacrebleu takes None.
+    columns = [
+        [options[i] if i < len(options) else None for options in references]
+        for i in range(most)
+    ]
+    return float(sacrebleu.corpus_bleu(list(written), columns).score)
