@@ -28,7 +28,10 @@ def main(argv: list[str]) -> None:
     export.add_argument("preset", help="a preset's name, folder or handle")
     export.add_argument("path", help="folder of what is written")
     export.add_argument(
-        "--format", default="saved_model", metavar="NAME", help="saved_model, onnx"
+        "--format",
+        default="saved_model",
+        metavar="NAME",
+        help="saved_model, onnx, openvino, litert",
     )
     export.add_argument("--debug", action="store_true", help="tracebacks of errors")
 

@@ -7,17 +7,19 @@ from pathlib import Path
 import keras
 
 from kattn import warmup
-from kattn.formats import ids, onnx
+from kattn.formats import ids, litert, onnx, openvino
 from kattn.models import TextClassifier, live_steps
 from kattn.models.portable import portable
 from kattn.names import unknown
 from kattn.text.libraries import tensorflow
 
-FORMATS = "saved_model", "onnx"
+#: Formats of files that take token ids.
+FILES = {"onnx": onnx, "openvino": openvino, "litert": litert}
+FORMATS = "saved_model", *FILES
 
 
 def export(classifier, path, format="saved_model"):
-    """Write a classifier for serving: a SavedModel that takes strings, or ONNX.
+    """Write a classifier for serving: a SavedModel of strings, or a file of token ids.
 
     `"saved_model"` is in TensorFlow Serving's layout.
 
@@ -45,22 +47,24 @@ def export(classifier, path, format="saved_model"):
     TensorFlow Serving answers before it takes others.
 
     `"onnx"` is `model.onnx`, from int32 token ids to `probabilities`, its batch and
-    lengths free and a recurrence one node; beside it `vocabulary.txt`, and `ids.json`,
-    which says how a text becomes ids.
+    lengths free and a recurrence one node; `"litert"` is `model.tflite`, the same for
+    LiteRT, formerly TensorFlow Lite, of its own operations alone; `"openvino"` is
+    `model.xml` and `model.bin`. Beside it are `vocabulary.txt`, and `ids.json`, which
+    says how a text becomes ids.
 
     Args:
         classifier: A `kattn.models.TextClassifier` with its preprocessor.
-        path: The folder that `"onnx"` makes. Of a SavedModel, the folder of all
+        path: The folder that a file of ids gets. Of a SavedModel, the folder of all
             versions: the new one is the subfolder `1`, or the number after the highest
             that is there; it appears complete or not at all.
-        format: `"saved_model"` or `"onnx"`.
+        format: `"saved_model"`, `"onnx"`, `"openvino"` or `"litert"`.
 
     Returns:
         The `pathlib.Path` of the new version, or of the folder.
 
     Raises:
-        ImportError: For `"onnx"` without the extra `onnx`.
-        FileExistsError: For `"onnx"`, if `path` is there already.
+        ImportError: Without the extra of the format, `onnx` or `openvino`.
+        FileExistsError: For a file of ids, if `path` is there already.
         TypeError: If `classifier` is not one of kattn's.
         ValueError: If it has no preprocessor, or there is no such format.
         RuntimeError: If Keras runs on another backend than TensorFlow.
@@ -95,8 +99,8 @@ def export(classifier, path, format="saved_model"):
             f"it there. Received: the {keras.backend.backend()} backend"
         )
     path = Path(path)
-    if format == "onnx":
-        return _as_onnx(classifier, path)
+    if format in FILES:
+        return _as_file(classifier, path, format)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(
             f"The path of an export is a folder. Received: the file {str(path)!r}"
@@ -116,18 +120,18 @@ def export(classifier, path, format="saved_model"):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _as_onnx(classifier, path):
-    """A folder with the file of ONNX and what says how ids are made."""
+def _as_file(classifier, path, format):
+    """A folder with the file of a format and what says how ids are made."""
     if path.exists():
         raise FileExistsError(
-            f"ONNX is written to a new folder. Received: {str(path)!r}, which is there "
-            "already"
+            f"{format!r} is written to a new folder. Received: {str(path)!r}, which is "
+            "there already"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".export-", dir=path.parent))
     try:
         (work / "new").mkdir()
-        files = onnx.write(classifier, work / "new")
+        files = FILES[format].write(classifier, work / "new")
         ids.write(classifier, work / "new", files)
         return (work / "new").rename(path)
     finally:

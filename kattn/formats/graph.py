@@ -3,7 +3,6 @@
 import dataclasses
 
 from kattn import blocks
-from kattn.formats.recurrence import marked
 from kattn.models import live_steps
 from kattn.models.portable import portable
 from kattn.text.libraries import tensorflow
@@ -19,15 +18,15 @@ class Graph:
     Args:
         function: A concrete function of TensorFlow.
         inputs: The names of the token ids, in the function's order.
-        recurrences: The `kattn.formats.recurrence.Recurrence`s in it, by name.
+        recurrences: What the context of the recurrences said of them.
     """
 
     function: object
     inputs: tuple[str, ...]
-    recurrences: dict
+    recurrences: object
 
 
-def trace(classifier) -> Graph:
+def trace(classifier, recurrences) -> Graph:
     """The graph of a classifier, from token ids to probabilities.
 
     All pairs of words are compared at once: a choice by size is one that formats
@@ -35,6 +34,8 @@ def trace(classifier) -> Graph:
 
     Args:
         classifier: A `kattn.models.TextClassifier`.
+        recurrences: Context, made of the classifier, in which its recurrences are
+            traced as the format has them.
 
     Returns:
         The graph.
@@ -47,8 +48,8 @@ def trace(classifier) -> Graph:
     ]
     with (
         portable(classifier),
-        live_steps.decided(False),  # but Keras's layers, which `marked` knows
-        marked(classifier) as found,
+        live_steps.decided(False),  # but Keras's layers, which are known there
+        recurrences(classifier) as found,
         blocks.decided(True),
     ):
 

@@ -5,13 +5,14 @@ import logging
 
 from kattn.formats.graph import OUTPUT, trace
 from kattn.formats.operations import handlers
+from kattn.formats.recurrence import marked
 from kattn.text.libraries import tensorflow
 
 FILE = "model.onnx"
 _OPSET = 18
 
 
-def write(classifier, folder):
+def write(classifier, folder, recurrences=marked):
     """Write a classifier from token ids to probabilities.
 
     The batch and all lengths are free. A recurrence is one node, GRU or LSTM.
@@ -19,6 +20,7 @@ def write(classifier, folder):
     Args:
         classifier: A `kattn.models.TextClassifier`.
         folder: The folder that gets `model.onnx`.
+        recurrences: As for `kattn.formats.graph.trace`.
 
     Returns:
         The names of the files.
@@ -33,7 +35,7 @@ def write(classifier, folder):
             'ONNX needs tf2onnx, which is not installed: pip install "kattn[onnx]"'
         ) from error
     tf = tensorflow()
-    graph = trace(classifier)
+    graph = trace(classifier, recurrences)
     function = graph.function
     given = [x for x in function.inputs if x.dtype != tf.resource]
     names = [x.name for x in given], [x.name for x in function.outputs]

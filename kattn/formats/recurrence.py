@@ -12,12 +12,13 @@ import dataclasses
 import keras
 import numpy as np
 
+from kattn.formats.replacing import replaced
 from kattn.layers import AttentionRNN
 from kattn.text.libraries import tensorflow
 
 #: The operation, and how those of this module begin their names.
 OPERATION = "CudnnRNNV3"
-_NAME = "kattn_recurrence_"
+PREFIX = "kattn_recurrence_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,62 +93,75 @@ def marked(model):
     Yields:
         Its recurrences by name, the name of the operation's node ending with it.
     """
-    tf = tensorflow()
-    layers = list(tf.train.TrackableView(model).descendants())
-    kinds = keras.layers.LSTM, keras.layers.GRU
-    recurrent = [layer for layer in layers if isinstance(layer, kinds)]
-    scanning = [layer for layer in layers if isinstance(layer, AttentionRNN)]
     found = {}
-    try:
-        for i, layer in enumerate(recurrent):
-            name = f"{_NAME}{i}"
-            found[name] = Recurrence.of(layer)
-            layer.call = _call(layer, name)  # instead of the class's
-        for layer in scanning:
-            layer.scan = _scan
+
+    def call_of(layer):
+        name = f"{PREFIX}{len(found)}"
+        found[name] = Recurrence.of(layer)
+        return _call(layer, name)
+
+    recurrent = keras.layers.LSTM, keras.layers.GRU
+    with replaced(
+        model, {recurrent: ("call", call_of), AttentionRNN: ("scan", lambda _: _scan)}
+    ):
         yield found
-    finally:
-        for layer in recurrent:
-            vars(layer).pop("call", None)
-        for layer in scanning:
-            vars(layer).pop("scan", None)
 
 
 def name_of(node_name):
     """The name of the recurrence that a node stands for."""
-    return next(part for part in node_name.split("/") if part.startswith(_NAME))
+    return next(part for part in node_name.split("/") if part.startswith(PREFIX))
 
 
 def _call(layer, name):
     """A layer's `call` by the operation."""
     tf = tensorflow()
-    lstm = isinstance(layer, keras.layers.LSTM)
 
     def call(sequences, initial_state=None, mask=None, training=None):
         batch, length = tf.unstack(tf.shape(sequences)[:2])
         lengths = tf.fill([batch], length)
         if mask is not None:
             lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # (B,)
-        none = tf.zeros((1, batch, layer.units), sequences.dtype)
-        outputs, last, carry, *_ = tf.raw_ops.CudnnRNNV3(
-            input=tf.transpose(sequences, (1, 0, 2)),  # (T, B, D)
-            input_h=none,
-            input_c=none,
-            params=tf.zeros((1,), sequences.dtype),
-            sequence_lengths=lengths,
-            rnn_mode="lstm" if lstm else "gru",
-            is_training=False,
-            name=name,
-        )
-        outputs.set_shape((None, None, layer.units))
-        outputs = tf.transpose(outputs, (1, 0, 2))  # (B, T, U)
-        if layer.go_backwards:
-            outputs = tf.reverse(outputs, [1])
-        states = [tf.reshape(x, (-1, layer.units)) for x in (last, carry)[: 1 + lstm]]
-        result = outputs if layer.return_sequences else states[0]
-        return [result, *states] if layer.return_state else result
+        return given(layer, *run(layer, name, sequences, lengths))
 
     return call
+
+
+def run(layer, name, sequences, lengths):
+    """The operation.
+
+    Args:
+        layer: A `keras.layers.LSTM` or `GRU`.
+        name: Name of the recurrence.
+        sequences: Tensor `(B, T, D)`.
+        lengths: So many positions of each text are read, integers `(B,)`.
+
+    Returns:
+        The states `(B, T, U)`, each in its place, and a list of the last ones.
+    """
+    tf = tensorflow()
+    lstm = isinstance(layer, keras.layers.LSTM)
+    none = tf.zeros((1, tf.shape(sequences)[0], layer.units), sequences.dtype)
+    outputs, *last = tf.raw_ops.CudnnRNNV3(
+        input=tf.transpose(sequences, (1, 0, 2)),  # (T, B, D)
+        input_h=none,
+        input_c=none,
+        params=tf.zeros((1,), sequences.dtype),
+        sequence_lengths=lengths,
+        rnn_mode="lstm" if lstm else "gru",
+        is_training=False,
+        name=name,
+    )
+    outputs.set_shape((None, None, layer.units))
+    last = [tf.reshape(x, (-1, layer.units)) for x in last[: 1 + lstm]]
+    return tf.transpose(outputs, (1, 0, 2)), last
+
+
+def given(layer, outputs, last):
+    """What a layer's `call` gives of its states, and of the last ones."""
+    if layer.go_backwards:  # it hands them on in the order of its reading
+        outputs = tensorflow().reverse(outputs, [1])
+    result = outputs if layer.return_sequences else last[0]
+    return [result, *last] if layer.return_state else result
 
 
 def _scan(step, start, columns):

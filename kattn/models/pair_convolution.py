@@ -228,7 +228,7 @@ class PairConvolution(keras.layers.Layer):
                 return_attention_scores=True,
             )
             # How well a position is matched: how much of it the other text reads.
-            match, _ = ops.split(weights, 2)
+            match, _ = _halves(weights)
             return maps, _swapped(ops.sum(weights, axis=1)), match
         match = self._match(self.input_match, texts, mask)
         both = ops.concatenate([match, ops.swapaxes(match, 1, 2)])  # (2 B, T, T)
@@ -236,8 +236,8 @@ class PairConvolution(keras.layers.Layer):
 
     def _match(self, layer, texts, mask):
         """The match matrix `(B, T, T)`, from 0 to 1, and 0 at padding."""
-        left, right = ops.split(mask, 2)
-        match = layer(*ops.split(texts, 2), left_mask=left, right_mask=right)
+        left, right = _halves(mask)
+        match = layer(*_halves(texts), left_mask=left, right_mask=right)
         if isinstance(layer.score, scores.Proximity):
             return match
         seen = ops.logical_and(ops.expand_dims(left, 2), ops.expand_dims(right, 1))
@@ -273,8 +273,14 @@ class PairConvolution(keras.layers.Layer):
 
 def _swapped(x):
     """The hypotheses, then the premises."""
-    left, right = ops.split(x, 2)
+    left, right = _halves(x)
     return ops.concatenate([right, left])
+
+
+def _halves(x):
+    """The premises and the hypotheses."""
+    half = ops.shape(x)[0] // 2
+    return x[:half], x[half:]
 
 
 def _shares(weights, mask):

@@ -83,12 +83,13 @@ class PairNgramLogits(WeighedKeys):
         """Look up and add; see the class."""
         first = sorted_ngrams(premise_ids, premise_mask, self.order)  # (B, M)
         second = sorted_ngrams(hypothesis_ids, hypothesis_mask, self.order)  # (B, N)
-        equal = first[:, :, None] == second[:, None, :]  # (B, M, N)
+        a, b = ops.expand_dims(first, 2), ops.expand_dims(second, 1)
+        equal = a == b  # (B, M, N)
         shared = ops.any(equal, axis=2)
         both = ops.where(shared, first, NONE)
         first = ops.where(shared, NONE, first)
         second = ops.where(ops.any(equal, axis=1), NONE, second)
-        a, b = first[:, :, None], second[:, None, :]
+        a, b = ops.expand_dims(first, 2), ops.expand_dims(second, 1)
         crossed = _one_key(ops.minimum(a, b), ops.maximum(a, b))
         crossed = ops.where((a != NONE) & (b != NONE), crossed, NONE)  # (B, M, N)
         keys = [
