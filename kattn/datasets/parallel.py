@@ -88,7 +88,7 @@ def load_parallel(
         >>> _ = file.write_text("\n".join(["source\ttarget", *lines]))
         >>> corpus = load_parallel(file)
         >>> len(corpus.train), corpus.test.references[0][0][-5:]
-        (86, 'again')
+        (82, 'again')
         >>> folder.cleanup()
     """
     text = os.fspath(name)

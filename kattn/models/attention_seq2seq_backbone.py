@@ -120,12 +120,11 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
         ]
         inner = keras.layers.StackedRNNCells(cells, dtype=dtype)
         inner = inner if num_layers > 1 else cells[0]
-        self.score = scores.get(score or _SCORES[attention])
-        self.region = regions.get(region)
-        self.normalizer = normalizers.get(normalizer)
         parts = {
-            **{"score": self.score, "region": self.region},
-            **{"normalizer": self.normalizer, "dtype": dtype},
+            "score": score or _SCORES[attention],
+            "region": region,
+            "normalizer": normalizer,
+            "dtype": dtype,
         }
         if attention == "luong":
             asking = LuongCell(inner, input_feeding=input_feeding, **parts)
@@ -176,6 +175,9 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
         self.cell = cell
         self.num_layers = num_layers
         self.attention = attention
+        self.score = asking.score
+        self.region = asking.region
+        self.normalizer = asking.normalizer
         self.input_feeding = input_feeding
         self.dropout = dropout
 

@@ -55,10 +55,9 @@ def words(count, seed=0, longest=6):
 
 def decoder(oracles, kind, x, memory, start, weights, score):
     """Outputs `(T, W)` of Luong's LSTM, or Bahdanau's GRU, step by step."""
-    cell = {"luong": oracles.lstm, "bahdanau": oracles.gru}[kind]
     every = np.ones(len(memory), bool)
     outputs, shares = [], []
-    if kind == "luong":  # LSTM: i, f, g, o
+    if kind == "luong":  # with an LSTM: i, f, g, o
         kernel, recurrent, bias, w, w_c = *weights, *score
         h, c = start
         fed = np.zeros(w_c.shape[1])
@@ -72,7 +71,6 @@ def decoder(oracles, kind, x, memory, start, weights, score):
             outputs.append(fed)
             shares.append(alpha)
         return np.array(outputs), np.array(shares)
-    assert cell is oracles.gru
     kernel, recurrent, bias, v, w_q, w_k, b = *weights, *score
     (h,) = start
     for x_t in x:
