@@ -195,7 +195,8 @@ def train(
     progress = Progress(folder, chosen.patience, processes.first)
     resumed = (folder / CHECKPOINT).is_file()
     if resumed:
-        progress.restore(classifier)
+        with processes.scope():
+            progress.restore(classifier)
         console.print(f"Going on after epoch {progress.next_epoch}.")
     console.print(
         f"{chosen.model}: {classifier.count_params():,} parameters, at most "
@@ -205,7 +206,7 @@ def train(
     if tensorboard and processes.first:
         callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     if not progress.finished(chosen.epochs):
-        with processes.together(folder):
+        with processes.scope(), processes.together(folder):
             classifier.fit(
                 corpus.train.texts,
                 corpus.train.labels,

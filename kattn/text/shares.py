@@ -26,10 +26,14 @@ def share(batches, total, batch_size, endless=False):
         ValueError: If a batch cannot be shared out evenly.
     """
     steps = -(-total // batch_size)
+    tf = tensorflow()
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        # TensorFlow shares out itself, but Keras first adds up its devices' shares, to
+        # know their form, which no mask can be that is not of numbers.
+        return batches.map(lambda *x: tf.nest.map_structure(_number, x)), steps
     distribution = keras.distribution.distribution()
     if distribution is None or distribution.auto_shard_dataset:
         return batches, steps
-    tf = tensorflow()
     mesh = distribution.device_mesh
     devices = mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
     if batch_size % devices:
@@ -51,6 +55,11 @@ def share(batches, total, batch_size, endless=False):
     if not endless:
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
     return batches, steps
+
+
+def _number(x):
+    tf = tensorflow()
+    return tf.cast(x, "int8") if x.dtype == tf.bool else x
 
 
 def _size(batch):

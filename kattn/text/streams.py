@@ -62,6 +62,7 @@ class Stream:
         """
         tf = tensorflow()
 
+        @tf.autograph.experimental.do_not_convert  # what gives texts is Python's
         def epoch(number):
             # The order is of (seed, epoch) alone: `shuffle` lets the seed of the
             # program have a say, and takes no tensor for a seed where that is 0.
@@ -79,7 +80,7 @@ class Stream:
         def batches(draw, elements):
             # Of similar length side by side, for less padding.
             strings = [x for x in elements if x.dtype == tf.string]
-            lengths = sum(tf.strings.length(x) for x in strings)  # (N,)
+            lengths = sum([tf.strings.length(x) for x in strings])  # (N,)
             order = tf.argsort(lengths, stable=True)
             elements = tuple(tf.gather(x, order) for x in elements)
             some = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size)
