@@ -14,7 +14,7 @@ from kattn.layers import AttentionPooling, Hierarchical
 from kattn.models import live_steps, packed, packed_gru
 from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
-from kattn.models.recurrent import WideOrthogonal
+from kattn.models.recurrent import WideOrthogonal, in_both_directions
 from kattn.models.text_classifier import TextClassifier
 from kattn.models.word_embedding import word_embedding
 from kattn.text import WordTokenizer, cut, head_and_tail, pad_to_bucket, split_sentences
@@ -48,15 +48,13 @@ class AttentiveEncoder(keras.layers.Layer):
         self.supports_jit = not on_cpu()
         self.units = units
         self.attention_units = attention_units
-        self.recurrent = keras.layers.Bidirectional(
+        self.recurrent = in_both_directions(
             keras.layers.GRU(
                 units,
                 return_sequences=True,
                 recurrent_initializer=WideOrthogonal(),
                 dtype=self.dtype_policy,
-            ),
-            dtype=self.dtype_policy,
-            name="recurrent",
+            )
         )
         self.pooling = AttentionPooling(
             attention_units,

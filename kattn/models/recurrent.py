@@ -1,5 +1,7 @@
 """A recurrence over what is live: the encoder of the recurrent families."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -20,6 +22,24 @@ class WideOrthogonal(keras.initializers.Orthogonal):
     def __call__(self, shape, dtype=None):
         """A matrix of that shape, cast to the dtype after it was drawn."""
         return ops.cast(super().__call__(shape, "float32"), dtype or "float32")
+
+
+def in_both_directions(layer, **kwargs):
+    """A `keras.layers.Bidirectional`, named `recurrent`, that can be loaded.
+
+    It copies the layer by serialising it. While a file is loaded, Keras notes by
+    address what was serialised: were the layer freed, the next object at its address
+    would be taken for it. So it is kept.
+
+    Args:
+        layer: A recurrent layer.
+        **kwargs: As for `keras.layers.Bidirectional`.
+    """
+    both = keras.layers.Bidirectional(
+        layer, dtype=layer.dtype_policy, name="recurrent", **kwargs
+    )
+    both.kept = functools.partial(id, layer)  # not as a layer, which would be saved
+    return both
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -75,12 +95,7 @@ class RecurrentEncoder(keras.layers.Layer):
         self._packs = cell == "gru" and directions != "forward" and on_cpu()
         self.supports_jit = not self._packs
         if directions != "forward":
-            self.recurrent = keras.layers.Bidirectional(
-                self.recurrent,
-                merge_mode=directions,
-                dtype=self.dtype_policy,
-                name="recurrent",
-            )
+            self.recurrent = in_both_directions(self.recurrent, merge_mode=directions)
 
     def build(self, inputs_shape):
         """Build the recurrence."""
