@@ -549,6 +549,7 @@ def test_every_recipe_key_is_an_argument_of_the_command_line():
     known = {action.dest for action in command_line.parser()._actions}
     extra = {"help", "recipe", "backend", "output", "resume", "evaluate"}
     extra |= {"tensorboard", "debug"}
+    extra |= {"distribute", "coordinator", "num_processes", "process_id"}
     assert known == keys | extra
 
 

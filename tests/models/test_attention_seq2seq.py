@@ -120,10 +120,10 @@ def test_is_the_papers_model_padded_or_alone(kind, cell, oracles):
             score = of("bilinear") + of("output/kernel")
         else:
             score = (
-                of("additive/vector")
-                + of("additive/query/kernel")
-                + of("additive/key/kernel")
-                + of("additive/key/bias")
+                of("additive", "/vector")
+                + of("additive", "/query/kernel")
+                + of("additive", "/key/kernel")
+                + of("additive", "/key/bias")
             )
         hidden, shares = decoder(
             oracles,
