@@ -55,8 +55,8 @@ def proximities(query, key):
     def whole(query, key):
         return ops.sum(ops.square(_gaps(query, key)), axis=-1)
 
-    double = keras.backend.standardize_dtype(query.dtype) == "float64"
-    if on_cpu() and not double and blocks.given() is None:
+    single = keras.backend.standardize_dtype(query.dtype) == "float32"
+    if single and on_cpu() and blocks.given() is None:
         squares = _flattened(_squares_by_products, query, key)  # (..., Tq, Tk)
     else:
         squares = _compared(whole, _squares_in_blocks, query, key)

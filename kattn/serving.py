@@ -66,7 +66,8 @@ def export(classifier, path, format="saved_model"):
         ImportError: Without the extra of the format, `onnx` or `openvino`.
         FileExistsError: For a file of ids, if `path` is there already.
         TypeError: If `classifier` is not one of kattn's.
-        ValueError: If it has no preprocessor, or there is no such format.
+        ValueError: If it has no preprocessor, or there is no such format; for
+            `"openvino"`, if it has n-grams or dynamic attention.
         RuntimeError: If Keras runs on another backend than TensorFlow.
         NotADirectoryError: If `path` is a file.
 

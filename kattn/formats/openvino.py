@@ -10,7 +10,7 @@ from kattn.models.weighed_keys import WeighedKeys
 from kattn.text.libraries import tensorflow
 
 FILE = "model.xml"
-#: What OpenVINO 2026.4 makes errors of, of any kind.
+# Layers whose export was seen to fail, or to say something else (OpenVINO 2026.4).
 _NOT = {
     AttentionRNN: "does not convert the loop of dynamic attention",
     WeighedKeys: "adds up other n-grams than there are",
