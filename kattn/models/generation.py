@@ -77,14 +77,13 @@ class Generation:
         single = isinstance(inputs, str | bytes)
         sources = [inputs] if single else inputs
         if sample:
-            texts = self._written(
-                sources, self._sample, max_length, options.pop("batch_size", 64)
-            )
+            batch_size = options.pop("batch_size", 64)
             if options or beam_width != 1:
                 raise ValueError(
                     "A sample is no search: it takes max_length and batch_size alone. "
                     f"Received: beam_width={beam_width}, {options}"
                 )
+            texts = self._written(sources, self._sample, max_length, batch_size)
             texts = [some[0].text for some in texts]
         else:
             found = self.search(sources, beam_width, max_length, **options)
