@@ -5,6 +5,26 @@ from kattn.text.libraries import tensorflow
 # Documents are sorted by length within this many batches at a time: enough for little
 # padding, and still a shuffle.
 _BATCHES_PER_SORT = 4
+_BATCHES_AHEAD = 4
+
+
+def prepared(batches, prepare):
+    """Batches made ready for a model while it works on those before.
+
+    Args:
+        batches: A `tf.data.Dataset`.
+        prepare: Function that makes a model's batch of one of them.
+
+    Returns:
+        A `tf.data.Dataset` of what `prepare` gives, in the same order.
+    """
+    options = tensorflow().data.Options()
+    # Where TensorFlow 2.21 tunes, the end of an iterator now and then waits for the
+    # tuner, which sleeps for as long as it has run: `fit` would take up to twice its
+    # time, at most a minute.
+    options.autotune.enabled = False
+    ahead = batches.map(prepare, num_parallel_calls=_BATCHES_AHEAD)
+    return ahead.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def training_batches(
@@ -69,8 +89,7 @@ def training_batches(
     dataset = tf.data.Dataset.counter(tf.constant(first_epoch, tf.int64)).flat_map(
         epoch
     )
-    dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.prefetch(tf.data.AUTOTUNE), steps
+    return prepared(dataset, batch), steps
 
 
 def ordered_batches(documents, pad, *, batch_size, labels=None, weights=None):
@@ -98,7 +117,4 @@ def ordered_batches(documents, pad, *, batch_size, labels=None, weights=None):
     dataset = tf.data.Dataset.from_tensor_slices((documents, *targets)).batch(
         batch_size
     )
-    dataset = dataset.map(
-        lambda x, *rest: (pad(x), *rest), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return prepared(dataset, lambda x, *rest: (pad(x), *rest))

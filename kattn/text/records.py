@@ -176,14 +176,15 @@ class RecordStream(Stream):
         """A dataset of serialized examples; see `Stream`."""
         tf = tensorflow()
         paths = tf.constant(self.paths)
+        files = 1 if key is None else _FILES_AT_ONCE
         if key is not None:
             paths = tf.random.experimental.stateless_shuffle(paths, key)
         return (
             tf.data.Dataset.from_tensor_slices(paths)
             .interleave(
                 tf.data.TFRecordDataset,
-                cycle_length=1 if key is None else _FILES_AT_ONCE,
-                num_parallel_calls=tf.data.AUTOTUNE,
+                cycle_length=files,
+                num_parallel_calls=files,
                 deterministic=True,
             )
             .map(lambda record: (record,))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kattn.text.batches import prepared
 from kattn.text.libraries import tensorflow
 from kattn.text.strings import as_strings
 
@@ -106,12 +107,8 @@ class Stream:
         return self._ready(batches, preprocessor)
 
     def _ready(self, batches, preprocessor):
-        tf = tensorflow()
         self.check(preprocessor)
-        return batches.map(
-            lambda *elements: self.inputs(elements, preprocessor),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        ).prefetch(tf.data.AUTOTUNE)
+        return prepared(batches, lambda *some: self.inputs(some, preprocessor))
 
 
 class TextStream(Stream):
