@@ -9,11 +9,14 @@ from pathlib import Path
 
 import tomli_w
 
-from kattn import recipe
+from kattn import recipe, writing_cards
+from kattn.datasets.description import LABELLED, PARALLEL
 from kattn.datasets.description import describe as describe_corpus
 from kattn.files import replacing
 from kattn.listing import Preset, describe
 from kattn.models.families import family
+from kattn.recipe import Recipe
+from kattn.seq2seq_recipe import Seq2SeqRecipe, writes
 
 #: What only a person can say of a preset: what was tried, what it cannot do.
 NOTES = "notes.md"
@@ -41,7 +44,8 @@ def publish(run, folder) -> Path:
     run, folder = Path(run), Path(folder)
     if not (run / "metrics.json").is_file():
         raise FileNotFoundError(f"There is no finished run in {str(run)!r}.")
-    keys = recipe.read(run / "recipe.toml")
+    file = run / "recipe.toml"
+    keys = recipe.read(file, Seq2SeqRecipe if writes(file) else Recipe)
     keys.pop("data_dir", None)  # a folder of this machine
     if "vectors" in keys:
         keys["vectors"] = Path(keys["vectors"]).name
@@ -71,14 +75,30 @@ def card(name: str, folder: Path) -> str:
     """
     about = describe(name, folder)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    kin, corpus = family(about.model), describe_corpus(about.corpus)
+    corpus = describe_corpus(about.corpus, PARALLEL if about.writes else LABELLED)
+    if about.writes:
+        parts = writing_cards.parts(about, metrics, corpus)
+    else:
+        parts = _parts(about, metrics, corpus, recipe.read(folder / "recipe.toml"))
+    if (folder / NOTES).is_file():
+        parts.append((folder / NOTES).read_text(encoding="utf-8").strip())
+    parts += [
+        "## License",
+        f"Code and weights: Apache 2.0. The corpus: {corpus.licence.rstrip('.')}. "
+        f"{corpus.citation}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _parts(about, metrics, corpus, keys):
+    """What the card of a classifier says before its notes."""
+    name, kin = about.name, family(about.model)
     classes = ", ".join(metrics["test"]["per_class"])
     example = '["A text of yours."]'
     if kin.pairs:
         example = _CHINESE_PAIR if name.endswith("_zh") else _PAIR
-    keys = recipe.read(folder / "recipe.toml")
     vectors = " --vectors FILE" if "vectors" in keys else ""
-    parts = [
+    return [
         f"# {name}",
         f"{kin.title} ({kin.paper}), trained on "
         f"[{corpus.title}](../../datasets/{about.corpus}/README.md): {classes}.",
@@ -97,14 +117,6 @@ def card(name: str, folder: Path) -> str:
         f"    python train.py models/{name}/recipe.toml --data-dir FOLDER{vectors}",
         f"`python train.py --evaluate {name} --data-dir FOLDER` finds it again.",
     ]
-    if (folder / NOTES).is_file():
-        parts.append((folder / NOTES).read_text(encoding="utf-8").strip())
-    parts += [
-        "## License",
-        f"Code and weights: Apache 2.0. The corpus: {corpus.licence.rstrip('.')}. "
-        f"{corpus.citation}",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _loading(kin, name):
@@ -182,12 +194,15 @@ def _robustness(metrics):
 
 
 def table(presets: list[Preset]) -> str:
-    """The README's table of presets, in Markdown."""
+    """The README's tables of presets, in Markdown: of those that write its own."""
+    writers = [preset for preset in presets if preset.writes]
     lines = [
         "| preset | corpus | test accuracy, mean of the seeds | plain model | size |",
         "|---|---|---|---|---|",
     ]
     for preset in presets:
+        if preset.writes:
+            continue
         deviation = f" ± {100 * preset.deviation:.1f}" if preset.deviation else ""
         plain = _percent(preset.baseline) if preset.baseline else ""
         lines.append(
@@ -195,7 +210,8 @@ def table(presets: list[Preset]) -> str:
             f"{_percent(preset.accuracy)}{deviation} | {plain} | "
             f"{preset.megabytes:.1f} MB |"
         )
-    return "\n".join(lines) + "\n"
+    made = "\n".join(lines) + "\n"
+    return f"{made}\n{writing_cards.table(writers)}" if writers else made
 
 
 def refresh(readme, presets: list[Preset]) -> None:

@@ -9,7 +9,7 @@ from kattn.demo_examples import EXAMPLES
 from kattn.listing import presets
 from kattn.models import TextClassifier
 from kattn.models.families import family
-from kattn.models.presets import locate, names
+from kattn.models.presets import locate
 
 _HOST = "127.0.0.1"  # this machine alone
 _LONGEST = 100_000  # characters of a text, which a browser still shows at once
@@ -53,7 +53,8 @@ def serve(wanted=None, port=None) -> None:
     for name in wanted or ():
         locate(name)
     gradio = _gradio()
-    page = _page(gradio, wanted or names())
+    ours = [preset.name for preset in presets() if not preset.writes]
+    page = _page(gradio, wanted or ours)
     try:
         _, url, _ = page.launch(
             server_name=_HOST,

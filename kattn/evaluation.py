@@ -1,15 +1,14 @@
 """A trained classifier on a corpus's test split, and what was recorded of it."""
 
-import json
-import math
 from pathlib import Path
 
 from rich.console import Console
 
-from kattn import building, recipe, report
+from kattn import building, recipe, report, seq2seq_evaluation
 from kattn.models.presets import locate
 from kattn.models.text_classifier import TextClassifier
 from kattn.recipe import Recipe
+from kattn.seq2seq_recipe import writes
 
 #: Where in a corpus the examples are: what a caller knows better than the recipe.
 _DATA = ("dataset", "data_dir", "limit", "validation_file", "test_file") + tuple(
@@ -26,19 +25,17 @@ def evaluate(preset: str, arguments: dict) -> dict:
             of the preset's own recipe.toml.
 
     Returns:
-        The figures, as metrics.json has them under `"test"`.
+        The figures, as metrics.json has them under `"test"`: of a preset that writes
+        as `kattn.writing.figures` gives them.
 
     Raises:
         ValueError: If an argument does not say where the corpus is, no corpus is
             named, or its classes are not the preset's.
     """
-    for name in arguments:
-        if name not in _DATA:
-            raise ValueError(
-                f"--evaluate takes of a recipe what says where the corpus is: "
-                f"{', '.join(_DATA)}. Received: {name}"
-            )
     folder = Path(locate(preset))
+    if writes(folder / "recipe.toml"):
+        return seq2seq_evaluation.evaluate(folder, arguments)
+    recipe.check_placed(arguments, _DATA)
     keys = {}
     if (folder / "recipe.toml").is_file():
         known = recipe.read(folder / "recipe.toml")
@@ -62,13 +59,5 @@ def evaluate(preset: str, arguments: dict) -> dict:
     report.show_figures(figures, console)
     its_own = arguments.get("dataset") in (None, keys.get("dataset"))
     if its_own and (folder / "metrics.json").is_file():
-        recorded = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        expected = recorded["test"]
-        same = expected["examples"] == figures["examples"] and math.isclose(
-            expected["accuracy"], figures["accuracy"], abs_tol=0.5 / len(test)
-        )
-        console.print(
-            f"recorded: {expected['accuracy']:.4f} on {expected['examples']:,} texts; "
-            + ("the same." if same else "[bold]not the same.[/]")
-        )
+        report.show_recorded(folder / "metrics.json", figures, console)
     return figures

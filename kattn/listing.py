@@ -15,10 +15,13 @@ class Preset:
         name: What `from_preset` takes.
         model: Its family, as `train.py --model` calls it.
         corpus: What it was trained on, as `kattn.datasets.load` calls it.
-        accuracy: On the corpus's test split: the mean of all seeds.
+        accuracy: On the corpus's test split: the mean of all seeds. Of a model that
+            writes, the share of texts that are written as a reference has them.
         deviation: Its standard deviation; `None` where one seed alone was trained.
         baseline: What a plain model gets on the same split; see `kattn.baseline`.
         megabytes: Size of its files.
+        measures: Of a model that writes, the means of its other figures, by the names
+            that `kattn.writing.figures` has for them.
     """
 
     name: str
@@ -28,6 +31,12 @@ class Preset:
     deviation: float | None
     baseline: float | None
     megabytes: float
+    measures: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is a model that writes, and not a classifier."""
+        return bool(self.measures)
 
 
 def presets() -> list[Preset]:
@@ -53,4 +62,5 @@ def describe(name: str, folder) -> Preset:
         metrics.get("standard_deviation"),
         metrics.get("baseline", {}).get("accuracy"),
         sum((folder / file).stat().st_size for file in listed) / 1e6,
+        {n: found["mean"] for n, found in metrics.get("measures", {}).items()},
     )

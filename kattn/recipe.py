@@ -290,6 +290,21 @@ def check(keys, kind=Recipe) -> None:
             raise unknown("recipe key", key, known)
 
 
+def check_placed(arguments, placing) -> None:
+    """Raise a `ValueError` for a key that does not say where a corpus is.
+
+    Args:
+        arguments: Keys of a recipe.
+        placing: Those that say it.
+    """
+    for name in arguments:
+        if name not in placing:
+            raise ValueError(
+                "--evaluate takes of a recipe what says where the corpus is: "
+                f"{', '.join(placing)}. Received: {name}"
+            )
+
+
 def write(recipe: Recipe, path) -> None:
     """Write a recipe as TOML, whole or not at all; `None` is left out."""
     keys = {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}

@@ -43,9 +43,33 @@ def keep_best(folder, finished) -> dict:
             str(seed): {name: one[name]["accuracy"] for name in splits}
             for seed, one in metrics.items()
         },
-        "mean": statistics.fmean(test),
-        "standard_deviation": statistics.stdev(test) if len(test) > 1 else 0.0,
+        **_spread(test),
     }
+
+
+def of_seeds(finished, measures) -> dict:
+    """What each seed gave on the test split.
+
+    Args:
+        finished: Seed to the folder of its run.
+        measures: Names of measures; those that the runs lack are left out.
+
+    Returns:
+        For each measure `seeds`, a figure each, their `mean` and their
+        `standard_deviation`.
+    """
+    tests = {str(seed): _metrics(run)["test"] for seed, run in finished.items()}
+    found = {}
+    for name in measures:
+        figures = {seed: test[name] for seed, test in tests.items() if name in test}
+        if figures:
+            found[name] = {"seeds": figures, **_spread(list(figures.values()))}
+    return found
+
+
+def _spread(figures):
+    deviation = statistics.stdev(figures) if len(figures) > 1 else 0.0
+    return {"mean": statistics.fmean(figures), "standard_deviation": deviation}
 
 
 def _metrics(run):

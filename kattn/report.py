@@ -1,5 +1,8 @@
 """What a run tells its user: the data at hand, and how well the model does."""
 
+import json
+import math
+
 import numpy as np
 from rich import box
 from rich.console import Console
@@ -117,4 +120,22 @@ def show_figures(test: dict, console: Console) -> None:
     console.print(
         f"[bold]test accuracy {test['accuracy']:.4f}, "
         f"macro-F1 {test['macro_f1']:.4f}[/] on {test['examples']:,} texts"
+    )
+
+
+def show_recorded(file, figures: dict, console: Console) -> None:
+    """Print what a run recorded of a test split, and whether it is what was found.
+
+    Args:
+        file: Its metrics.json.
+        figures: What was found now: `examples` and `accuracy`.
+        console: Where to print.
+    """
+    expected = json.loads(file.read_text(encoding="utf-8"))["test"]
+    same = expected["examples"] == figures["examples"] and math.isclose(
+        expected["accuracy"], figures["accuracy"], abs_tol=0.5 / figures["examples"]
+    )
+    console.print(
+        f"recorded: {expected['accuracy']:.4f} on {expected['examples']:,} texts; "
+        + ("the same." if same else "[bold]not the same.[/]")
     )

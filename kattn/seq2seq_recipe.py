@@ -1,6 +1,8 @@
 """What a training run of a model that writes is made of."""
 
 import dataclasses
+import tomllib
+from pathlib import Path
 
 from kattn.names import unknown
 from kattn.recipe import check_types
@@ -49,6 +51,8 @@ class Seq2SeqRecipe:
         beam_width: Of the search that the figures are of.
         length_penalty: Likewise.
         bleu: Whether the figures have BLEU, which takes the package sacrebleu.
+        half_precision: Whether the weights are kept in float16, which the figures are
+            of, too.
         seed: Seed of weights, dropout and shuffling.
         seeds: Train once with each of these in place of `seed`, and keep the run that
             is best on validation.
@@ -85,6 +89,7 @@ class Seq2SeqRecipe:
     beam_width: int = 5
     length_penalty: float = 0.0
     bleu: bool = False
+    half_precision: bool = False
     seed: int = 0
     seeds: list[int] | None = None
 
@@ -112,6 +117,22 @@ class Seq2SeqRecipe:
         )
         options = {name: getattr(self, name) for name in names}
         return {name: x for name, x in options.items() if x is not None}
+
+
+def writes(path) -> bool:
+    """Whether a recipe file is of a model that writes.
+
+    Args:
+        path: A TOML file. Of one that is not there, or cannot be read, it is not.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return False
+    try:
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # which the reading of the recipe tells
+        return False
+    return keys.get("model") == MODEL
 
 
 _LEAST = {

