@@ -24,7 +24,7 @@ STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"text", "models", "ranking", "explanation", "decoding"} | CORE
 RUN = {"progress", "recipe", "repeats", "report", "run_files"} | BASE
-WRITE = {"seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
+WRITE = {"models", "seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
 ARROWS = {
     "names": set(),
     "version": set(),
@@ -51,10 +51,13 @@ ARROWS = {
     "demo": MODELS | {"attention_page", "datasets", "demo_examples", "listing"},
     "demo_examples": set(),
     "distribution": BASE,
-    "cards": {"datasets", "files", "listing", "models", "recipe"},
+    "cards": {"datasets", "files", "listing", "models", "recipe"}
+    | {"seq2seq_recipe", "writing_cards"},
+    "writing_cards": {"writing"},
     "language_model": {"devices", "models", "text"},
     "building": BASE | {"datasets", "language_model", "models", "recipe", "text"},
-    "evaluation": MODELS | RUN | {"building"},
+    "evaluation": MODELS | RUN | {"building", "seq2seq_evaluation", "seq2seq_recipe"},
+    "seq2seq_evaluation": RUN | WRITE,
     "baseline": BASE | {"text", "models"},
     "report": RUN,
     "progress": RUN,
