@@ -16,6 +16,7 @@ class Hypotheses(typing.NamedTuple):
     tokens: object  # (B, K, L) ids without the end, 0 after the last one
     scores: object  # (B, K) float32; -inf where there are fewer than K
     log_probabilities: object  # (B, K) float32, of all tokens and the end
+    alignments: object = None  # (B, K, L, Ts) float32, zeros after the last token
 
 
 def beam_search(
@@ -31,6 +32,7 @@ def beam_search(
     length_penalty=0.0,
     coverage_penalty=0.0,
     never=(),
+    return_alignments=False,
 ):
     """Search the texts that a model holds likeliest.
 
@@ -53,11 +55,14 @@ def beam_search(
         start: Id of the token that the first step is fed.
         end: Id of the token that ends a text.
         limits: Integers `(B,)`: the most tokens that each text may have.
-        length: L, the largest of them, an integer.
+        length: L, the largest of them: an integer, or in a graph of TensorFlow a scalar
+            tensor.
         width: K, how many texts are kept at each step.
         length_penalty: a; 0 favours short texts, as each token costs.
         coverage_penalty: b; above 0 favours texts for which all of X was read.
         never: Ids that are never written.
+        return_alignments: Whether to return the weights by which each token was
+            written, `(B, K, L, Ts)`.
 
     Returns:
         `Hypotheses`.
@@ -87,17 +92,18 @@ def beam_search(
         index = ops.reshape(index, (-1, index.shape[1], *[1] * extra))
         return ops.take_along_axis(values, index, axis=1)
 
-    def going_on(at, tokens, log_p, coverage, states, found):
+    def going_on(at, written, log_p, coverage, read, states, found):
         # Log probabilities and penalties only lower what a text that goes on may reach.
         best = ops.max(log_p, axis=1) / penalty(limits + 1)
         best = ops.where(ops.isfinite(best), best, _NEVER)
         return ops.any(best > ops.min(found[1], axis=1))
 
-    def advance(at, tokens, log_p, coverage, states, found):
+    def advance(at, written, log_p, coverage, read, states, found):
+        last = ops.take(written[..., 0], ops.maximum(at - 1, 0), axis=2)  # (B, K)
         former = ops.where(
             at == 0,
             ops.full((batch * width,), start, "int32"),
-            ops.reshape(ops.take(tokens, ops.maximum(at - 1, 0), axis=2), (-1,)),
+            ops.reshape(last, (-1,)),
         )
         logits, states, weights = step(former, states)
         size = logits.shape[-1]
@@ -108,9 +114,12 @@ def beam_search(
         full = ops.reshape(at >= limits, (-1, 1, 1))
         barred = ops.logical_or(forbidden, ops.logical_and(full, ids != end))
         total = ops.where(barred, _NEVER, ops.expand_dims(log_p, -1) + log_next)
+        weights = ops.cast(weights, "float32")
         if coverage_penalty:
-            weights = ops.cast(weights, "float32")
             coverage = coverage + ops.reshape(weights, (-1, width, positions))
+        if return_alignments:
+            at_once = ops.expand_dims(weights, 0)  # (1, B K, Ts)
+            read = ops.scatter_update(read, ops.reshape(at, (1, 1)), at_once)
 
         # At most K of 2 K end, so K go on.
         best, index = ops.top_k(ops.reshape(total, (-1, width * size)), 2 * width)
@@ -119,7 +128,7 @@ def beam_search(
         ends = chosen == end
         among_best = ops.logical_and(ends, ops.arange(2 * width) < width)
         ended = ops.where(among_best, best, _NEVER)
-        said = pick(tokens, parents)  # (B, 2 K, L)
+        said = pick(written, parents)  # (B, 2 K, L, C)
         reached = pick(coverage, parents) if coverage_penalty else coverage
         scores = scored(ended, at + 1, reached)
         both = [
@@ -131,18 +140,26 @@ def beam_search(
 
         log_p, kept = ops.top_k(ops.where(ends, _NEVER, best), width)
         parents, chosen = pick(parents, kept), pick(chosen, kept)  # (B, K)
-        here = ops.reshape(places == at, (1, 1, length))
-        tokens = ops.where(here, ops.expand_dims(chosen, -1), pick(said, kept))
+        new = [chosen, parents + 1][:columns]
+        new = ops.expand_dims(ops.stack(new, axis=-1), 2)  # (B, K, 1, C)
+        here = ops.expand_dims(places == at, -1)  # (L, 1)
+        written = ops.where(here, new, pick(said, kept))
         coverage = pick(reached, kept) if coverage_penalty else coverage
         of = ops.reshape(rows + parents, (-1,))
         states = [ops.take(state, of, axis=0) for state in states]
-        return at + 1, tokens, log_p, coverage, states, found
+        return at + 1, written, log_p, coverage, read, states, found
 
-    nothing = ops.zeros((batch, width, length), "int32")
+    # What is noted of each text: its tokens, and for alignments the place in the beam,
+    # from 1, of what it went on from at each of them. So weights are noted but once,
+    # by step and place, and followed back at the end.
+    columns = 2 if return_alignments else 1  # C
+    nothing = ops.zeros((batch, width, length, columns), "int32")
     no_scores = ops.full((batch, width), _NEVER, "float32")
     first = ops.where(ops.arange(width) == 0, 0.0, _NEVER)  # K the same are one
     covered = ops.zeros((batch, width, positions) if coverage_penalty else (1, 1, 1))
-    *_, found = ops.while_loop(
+    steps = length + 1  # with that of the end
+    unread = (steps, batch * width, positions) if return_alignments else (1, 1, 1)
+    *_, read, _, (written, scores, log_p) = ops.while_loop(
         going_on,
         advance,
         (
@@ -150,9 +167,18 @@ def beam_search(
             nothing,
             ops.broadcast_to(first, (batch, width)),
             covered,
+            ops.zeros(unread),
             list(states),
             (nothing, no_scores, no_scores),
         ),
-        maximum_iterations=length + 1,
+        maximum_iterations=steps,
     )
-    return Hypotheses(*found)
+    tokens = written[..., 0]
+    if not return_alignments:
+        return Hypotheses(tokens, scores, log_p)
+    origins = written[..., 1]  # (B, K, L)
+    of = places * (batch * width) + ops.expand_dims(rows, 1) + origins - 1
+    read = ops.reshape(read, (-1, positions))  # ((L + 1) B K, Ts)
+    weights = ops.take(read, ops.maximum(of, 0), axis=0)  # (B, K, L, Ts)
+    weights = ops.where(ops.expand_dims(origins, -1) > 0, weights, 0.0)
+    return Hypotheses(tokens, scores, log_p, weights)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from kattn.decoding import beam_search
@@ -34,14 +35,14 @@ def run(logits, weights, width, **options):
         )
 
     which = ops.convert_to_tensor(np.repeat(np.arange(2), width)[:, None], "int32")
-    options = {"limits": [LENGTH, LENGTH - 1], "never": (PAD, START), **options}
+    options = {"length": LENGTH, "never": (PAD, START), **options}
+    options.setdefault("limits", [LENGTH, LENGTH - 1])
     return beam_search(
         step,
         [which, ops.zeros_like(which)],
         LIVE,
         start=START,
         end=END,
-        length=LENGTH,
         width=width,
         **options,
     )
@@ -106,6 +107,50 @@ def test_a_wider_beam_finds_nothing_worse():
         logits, weights = tables(seed)
         best = [np.array(run(logits, weights, width).scores)[:, 0] for width in (1, 16)]
         assert (best[1] >= best[0] - 1e-6).all()
+
+
+@pytest.mark.parametrize("width", [1, 3, 16])
+def test_alignments_are_what_was_read_at_each_token(width):
+    logits, weights = tables()
+    logits[..., END] -= 3  # long texts
+    alone = run(logits, weights, width)
+    found = run(logits, weights, width, return_alignments=True)
+    assert alone.alignments is None
+    for former, now in zip(alone[:3], found[:3], strict=True):
+        np.testing.assert_array_equal(former, now)
+    got = np.array(found.alignments)
+    assert got.shape == (2, width, LENGTH, 3) and got.dtype == "float32"
+    several = 0
+    for example, hypothesis in np.ndindex(2, width):
+        text = [x for x in np.array(found.tokens[example, hypothesis]) if x != PAD]
+        path = (PAD, START, *text)
+        expected = np.zeros((LENGTH, 3))
+        for place, (before, last) in enumerate(itertools.pairwise(path[:-1])):
+            expected[place] = weights[example, before, last]
+        np.testing.assert_array_equal(got[example, hypothesis], expected)
+        several += len(text) > 1
+    assert several >= width
+
+
+def test_the_length_may_be_a_tensor():
+    logits, weights = tables()
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)], autograph=False)
+    def search(length):
+        found = run(
+            logits,
+            weights,
+            width=3,
+            length=length,
+            limits=ops.stack([length, length - 1]),
+            return_alignments=True,
+        )
+        return tuple(found)
+
+    expected = run(logits, weights, width=3, return_alignments=True)
+    for got, figure in zip(search(LENGTH), expected, strict=True):
+        np.testing.assert_allclose(got, figure, atol=1e-6)
+    assert search(7)[0].shape == (2, 3, 7)
 
 
 def test_where_nothing_may_be_written_only_the_end_is():

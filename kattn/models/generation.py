@@ -126,6 +126,38 @@ class Generation:
         write = functools.partial(self._search, width=beam_width, **penalties)
         return self._written(texts, write, max_length, batch_size)
 
+    def hypotheses(self, inputs, length, width, **options):
+        """The search itself, of sources that are preprocessed: part of a graph.
+
+        Args:
+            inputs: As for `encode`.
+            length: The most tokens that a text may have, as for
+                `kattn.decoding.beam_search`; one of a source of n tokens has at most
+                `2 n + 10`, and none where there is no token.
+            width: How many texts are kept at each step, and found.
+            **options: As for `kattn.decoding.beam_search`: `length_penalty`,
+                `coverage_penalty` and `return_alignments`.
+
+        Returns:
+            `kattn.decoding.Hypotheses`.
+        """
+        pre = self.preprocessor
+        memory, states = keras.tree.map_structure(
+            lambda x: ops.repeat(x, width, axis=0), self.encode(inputs)
+        )
+        return beam_search(
+            lambda tokens, states: self.step(tokens, states, memory),
+            states,
+            inputs["encoder_padding_mask"],
+            start=pre.start_id,
+            end=pre.end_id,
+            limits=_limits(inputs, length),
+            length=length,
+            width=width,
+            never=self._never(),
+            **options,
+        )
+
     @functools.cached_property
     def _encoder(self):
         return self.backbone.encoder_model()
@@ -153,16 +185,11 @@ class Generation:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             inputs = pre.pad_sources(tensorflow().gather(ids, rows))
-            limits = np.where(lengths[rows], 2 * lengths[rows] + 10, 0)
-            longest = 2 * inputs["encoder_token_ids"].shape[1] + 10
+            length = 2 * inputs["encoder_token_ids"].shape[1] + 10
             if max_length is not None:
-                limits = np.minimum(limits, max_length)
-                longest = min(longest, max_length)
+                length = min(length, max_length)
             inputs = {name: np.asarray(value) for name, value in inputs.items()}
-            tokens, scores = map(
-                ops.convert_to_numpy,
-                write(inputs, limits.astype("int32"), longest),
-            )
+            tokens, scores = map(ops.convert_to_numpy, write(inputs, length))
             said = pre.generate_postprocess(tokens).numpy()
             for row, some, of in zip(rows, said, scores, strict=True):
                 found[row] = [
@@ -172,42 +199,28 @@ class Generation:
                 ]
         return found
 
-    def _search(self, inputs, limits, longest, width, **penalties):
+    def _search(self, inputs, length, width, **penalties):
         """Tokens `(B, K, L)` and scores `(B, K)` of a batch."""
-        pre = self.preprocessor
 
-        def search(inputs, limits):
-            memory, states = keras.tree.map_structure(
-                lambda x: ops.repeat(x, width, axis=0), self.encode(inputs)
-            )
-            found = beam_search(
-                lambda tokens, states: self.step(tokens, states, memory),
-                states,
-                inputs["encoder_padding_mask"],
-                start=pre.start_id,
-                end=pre.end_id,
-                limits=limits,
-                length=longest,
-                width=width,
-                never=self._never(),
-                **penalties,
-            )
+        def search(inputs):
+            found = self.hypotheses(inputs, length, width, **penalties)
             return found.tokens, found.scores
 
-        key = (longest, width, *penalties.values())
+        key = (length, width, *penalties.values())
         if key not in self._functions:
             self._functions[key] = compiled(search, self)
-        return self._functions[key](inputs, limits)
+        return self._functions[key](inputs)
 
-    def _sample(self, inputs, limits, longest):
+    def _sample(self, inputs, length):
         """Tokens `(B, 1, L)`, and scores of 0, of a batch."""
         pre = self.preprocessor
 
-        def sample(inputs, limits):
+        def sample(inputs):
             memory, states = self.encode(inputs)
+            limits = _limits(inputs, length)
             batch = ops.shape(limits)[0]
-            places = ops.arange(longest + 2)  # before the first token, and the end
-            first = ops.broadcast_to(places == 0, (batch, longest + 2))
+            places = ops.arange(length + 2)  # before the first token, and the end
+            first = ops.broadcast_to(places == 0, (batch, length + 2))
             full = places > ops.expand_dims(limits, 1)
             prompt = ops.where(first, pre.start_id, ops.where(full, pre.end_id, 0))
 
@@ -234,16 +247,22 @@ class Generation:
             said = ops.where(ended, 0, said)
             return ops.expand_dims(said, 1), ops.zeros((batch, 1))
 
-        key = (longest, self.sampler)
+        key = (length, self.sampler)
         if key not in self._functions:
             chance = self.sampler.variables
             self._functions[key] = compiled(sample, self, chance)
-        return self._functions[key](inputs, limits)
+        return self._functions[key](inputs)
 
     def _never(self):
         """The tokens that are not written."""
         tokens = self.preprocessor.target_tokenizer
         return tokens.pad_token_id, tokens.unk_token_id, self.preprocessor.start_id
+
+
+def _limits(inputs, length):
+    """The most tokens that each source may be written as, `(B,)`."""
+    counts = ops.sum(ops.cast(inputs["encoder_padding_mask"], "int32"), axis=1)
+    return ops.minimum(ops.where(counts > 0, 2 * counts + 10, 0), length)
 
 
 def _check_positive(name, value):
