@@ -3,92 +3,9 @@
 import html
 import string
 
-_STYLE = """\
-.kattn {
-  color-scheme: light dark;
-  --page: #ffffff; --ink: #1d2129; --soft: #59626f; --line: #dfe3e8;
-  --attention: 235 130 35;
-  max-width: 56rem; padding: .1rem 1rem;
-  background: var(--page); color: var(--ink);
-  font: 1rem/1.65 system-ui, sans-serif;
-}
-@media (prefers-color-scheme: dark) {
-  .kattn {
-    --page: #15181d; --ink: #eceef1; --soft: #a4acb8; --line: #323943;
-    --attention: 160 80 0;
-  }
-}
-.kattn h1, .kattn h2 { line-height: 1.25; margin: 0 0 .5rem; }
-.kattn h1 { font-size: 1.7rem; }
-.kattn h2 { font-size: 1.15rem; }
-.kattn p { margin: .3rem 0; }
-.kattn section, .kattn article + article, .kattn main {
-  margin-top: 2rem; padding-top: 1.2rem; border-top: 1px solid var(--line);
-}
-.kattn section, .kattn .soft, .kattn .weight, .kattn details {
-  color: var(--soft); font-size: .875rem;
-}
-.kattn section h2, .kattn b { color: var(--ink); }
-.kattn dl {
-  display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1rem; margin: 0;
-}
-.kattn dd { margin: 0; }
-.kattn ol { list-style: none; margin: .8rem 0 0; padding: 0; }
-.kattn li { display: flex; align-items: baseline; gap: .9rem; padding: .1rem 0; }
-.kattn .weight {
-  flex: none; width: 6rem; display: flex; align-items: center; gap: .5rem;
-  direction: ltr; font-variant-numeric: tabular-nums;
-}
-.kattn .bar {
-  flex: 1; height: .55rem; border-radius: 2px; background: var(--line);
-}
-.kattn .bar i {
-  display: block; height: 100%; width: calc(var(--w) * 100%);
-  border-radius: inherit; background: rgb(var(--attention));
-}
-.kattn .words { flex: 1; min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
-.kattn mark, .kattn td {
-  color: var(--ink); background: rgb(var(--attention) / var(--w));
-  -webkit-print-color-adjust: exact; print-color-adjust: exact;
-}
-.kattn mark { padding: .1em 0; border-radius: 3px; }
-.kattn .left { color: var(--soft); font-style: italic; }
-.kattn summary { cursor: pointer; }
-.kattn .wide { overflow-x: auto; margin: .6rem 0; }
-.kattn table { border-collapse: collapse; font-size: .8rem; }
-.kattn th { font-weight: normal; padding: .1rem .4rem; text-align: right; }
-.kattn thead th { writing-mode: vertical-rl; transform: rotate(180deg); }
-.kattn td {
-  padding: .1rem .3rem; border: 1px solid var(--line); text-align: center;
-  font-variant-numeric: tabular-nums;
-}
-"""
+from kattn import html_page
 
-_PAGE = string.Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-$style
-:root { color-scheme: light dark; }
-body { margin: 0; background: #ffffff; }
-@media (prefers-color-scheme: dark) { body { background: #15181d; } }
-.kattn { margin: 2rem auto; }
-</style>
-</head>
-<body>
-<div class="kattn">
-<header>
-<h1>$title</h1>
-<p>$summary</p>
-</header>
-<section aria-labelledby="legend">
-<h2 id="legend">How to read this page</h2>
+_LEGEND = string.Template("""\
 <dl>
 <dt>$scale</dt>
 <dd>The stronger the colour of a word, the more attention it got: from none to the most
@@ -99,15 +16,7 @@ $erasure\
 <p>Words in italics were not read, for long texts are read without their middle.
 Attention tells where the model looked. That is not always why it decided as it did:
 other weights may give the same answer (Jain and Wallace 2019, arXiv:1902.10186;
-Wiegreffe and Pinter 2019, arXiv:1908.04626).</p>
-</section>
-<main>
-$articles
-</main>
-</div>
-</body>
-</html>
-""")
+Wiegreffe and Pinter 2019, arXiv:1908.04626).</p>""")
 
 _SHADE = """\
 The weights of a text's words sum to 1; that of a word shows when the pointer rests on
@@ -170,16 +79,14 @@ def page(explanations, labels, title):
     )
     shade = _SHADE_BY_LEVELS if hierarchical else _SHADE
     shades = [("none", 0), ("¼", 0.25), ("½", 0.5), ("¾", 0.75), ("most", 1)]
-    return _PAGE.substitute(
-        title=html.escape(title),
-        style=_STYLE,
-        summary=f"{summary}.",
+    legend = _LEGEND.substitute(
         scale=" ".join(_mark(word, share) for word, share in shades),
         shade=_SHADE_OF_PAIRS if pairs else shade,
         bars=_BARS if hierarchical else "",
         erasure=_ERASURE if any(one.erasure for one in explanations) else "",
-        articles=_articles(explanations, labels),
     )
+    articles = _articles(explanations, labels)
+    return html_page.document(title, f"{summary}.", legend, articles)
 
 
 def fragment(explanations):
@@ -191,8 +98,7 @@ def fragment(explanations):
     Returns:
         A string.
     """
-    articles = _articles(explanations, None)
-    return f'<style>{_STYLE}</style>\n<div class="kattn">\n{articles}\n</div>'
+    return html_page.fragment(_articles(explanations, None))
 
 
 def _articles(explanations, labels):
@@ -350,15 +256,5 @@ def _sides(one, name):
 def _matrix(caption, rows, columns, weights):
     if not rows or not columns or max(len(rows), len(columns)) > _CELLS:
         return ""
-    most = weights.max() or 1.0
-    head = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in columns)
-    body = "\n".join(
-        f'<tr><th scope="row">{html.escape(word)}</th>'
-        + "".join(f'<td style="--w:{x / most:.2f}">{x:.2f}</td>' for x in row)
-        + "</tr>"
-        for word, row in zip(rows, weights, strict=True)
-    )
-    return (
-        f'<details class="wide"><summary>{caption}</summary>\n<table>\n<thead><tr>'
-        f"<td></td>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></details>"
-    )
+    made = html_page.table(rows, columns, weights)
+    return f'<details class="wide"><summary>{caption}</summary>\n{made}</details>'

@@ -34,29 +34,53 @@ def plot(explanation, weights=None):
     return _strips(explanation, title)
 
 
+def matrix(weights, columns, rows, title):
+    """Draw a matrix of weights.
+
+    Args:
+        weights: Array `(rows, columns)`.
+        columns: The words of the columns.
+        rows: Those of the rows.
+        title: What stands above it.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    return _figure([weights], columns, rows, [""], title)
+
+
 def _matrices(explanation, name, title):
     """One matrix, or one for each head."""
-    from matplotlib.figure import Figure
-
     weights = explanation.weights[name]
     columns, rows = _axes(explanation, name)
     heads = weights if weights.ndim == 3 else weights[None]
+    several = len(heads) > 1
+    labels = [f"{name}, head {i}" if several else name for i in range(len(heads))]
+    # Matches are seldom near 0, as shares of attention are.
+    return _figure(heads, columns, rows, labels, title, from_zero=name != "match")
+
+
+def _figure(matrices, columns, rows, labels, title, from_zero=True):
+    """Matrices side by side."""
+    from matplotlib.figure import Figure
+
     size = max(3.2, min(len(columns), _LABELLED) * 0.28)
-    tall = max(2.4, min(weights.shape[-2], _LABELLED) * 0.28 + 1.2)
-    figure = Figure((size * len(heads) + 1, tall), layout="constrained")
-    for number, (axes, head) in enumerate(
-        zip(figure.subplots(1, len(heads), squeeze=False)[0], heads, strict=True)
-    ):
-        # Matches are seldom near 0, as shares of attention are.
-        least = head.min() if name == "match" else 0
-        image = axes.imshow(head, cmap="Oranges", vmin=least, aspect="auto")
+    tall = max(2.4, min(len(matrices[0]), _LABELLED) * 0.28 + 1.2)
+    figure = Figure((size * len(matrices) + 1, tall), layout="constrained")
+    every = figure.subplots(1, len(matrices), squeeze=False)[0]
+    for axes, weights, label in zip(every, matrices, labels, strict=True):
+        if not weights.size:  # nothing was read, or nothing written
+            axes.set_axis_off()
+            continue
+        least = 0 if from_zero else weights.min()
+        image = axes.imshow(weights, cmap="Oranges", vmin=least, aspect="auto")
         figure.colorbar(image, ax=axes)
         if len(columns) <= _LABELLED:
-            axes.set_xticks(range(len(columns)), columns, rotation=90)
+            axes.set_xticks(range(len(columns)), columns, rotation=90, parse_math=False)
         if rows and len(rows) <= _LABELLED:
-            axes.set_yticks(range(len(rows)), rows)
-        axes.set_xlabel(name if len(heads) == 1 else f"{name}, head {number}")
-    figure.suptitle(title)
+            axes.set_yticks(range(len(rows)), rows, parse_math=False)
+        axes.set_xlabel(label)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 

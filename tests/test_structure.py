@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
-MODELS = {"text", "models", "ranking", "explanation", "decoding"} | CORE
+MODELS = {"alignment", "text", "models", "ranking", "explanation", "decoding"} | CORE
 RUN = {"progress", "recipe", "repeats", "report", "run_files"} | BASE
 WRITE = {"models", "seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
 ARROWS = {
@@ -30,7 +30,10 @@ ARROWS = {
     "version": set(),
     "files": set(),
     "ranking": set(),
-    "attention_page": set(),
+    "html_page": set(),
+    "attention_page": {"html_page"},
+    "alignment_page": {"html_page"},
+    "alignment": {"alignment_page", "attention_plot", "files"},
     "attention_plot": set(),
     "explanation": {"attention_page", "attention_plot", "files"},
     "command_line": set(),

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kattn.alignment import Alignment, Alignments
 from kattn.decoding import beam_search
 from kattn.models.compiled import compiled
 from kattn.models.examples import checked
@@ -167,8 +168,69 @@ class Generation:
         """What was compiled, by what is fixed in it."""
         return {}
 
+    def explain(self, texts, beam_width=5, max_length=None, batch_size=64, **penalties):
+        """Write the likeliest text for each source, and tell what was read for it.
+
+        Args:
+            texts: A list of strings.
+            beam_width: As for `search`.
+            max_length: Likewise.
+            batch_size: Likewise.
+            **penalties: Likewise: `length_penalty` and `coverage_penalty`.
+
+        Returns:
+            `kattn.alignment.Alignments`: for each source an `Alignment`, which tells
+            what was read as each token was written, and draws it.
+
+        Raises:
+            ValueError: As for `search`.
+
+        Example:
+            The matrix of a word, as a page of its own:
+
+                model.explain(["attention"]).to_html("alignment.html")
+        """
+        _check_positive("beam_width", beam_width)
+        write = functools.partial(
+            self._search, width=beam_width, return_alignments=True, **penalties
+        )
+        texts = checked(texts)
+        pre, found = self.preprocessor, [None] * len(texts)
+        for rows, (tokens, scores, weights) in self._batches(
+            texts, write, max_length, batch_size
+        ):
+            said = pre.generate_postprocess(tokens[:, 0]).numpy()
+            for i, row in enumerate(rows):
+                read = pre.tokenizer.words([texts[row]]).numpy()[0]
+                of_id = pre.target_tokenizer.id_to_token
+                written = [of_id(token) for token in tokens[i, 0] if token]
+                found[row] = Alignment(
+                    source=texts[row],
+                    text=said[i].decode(),
+                    score=float(scores[i, 0]),
+                    source_tokens=[token.decode() for token in read],
+                    tokens=written,
+                    weights=weights[i, 0, : len(written), : len(read)],
+                )
+        return Alignments(found)
+
     def _written(self, texts, write, max_length, batch_size):
         """Hypotheses for each text, of a function that writes for a batch of them."""
+        found = [None] * len(texts)
+        for rows, (tokens, scores) in self._batches(
+            texts, write, max_length, batch_size
+        ):
+            said = self.preprocessor.generate_postprocess(tokens).numpy()
+            for row, some, of in zip(rows, said, scores, strict=True):
+                found[row] = [
+                    Hypothesis(text.decode(), float(score))
+                    for text, score in zip(some, of, strict=True)
+                    if score > float("-inf")
+                ]
+        return found
+
+    def _batches(self, texts, write, max_length, batch_size):
+        """Batch by batch which texts they are, and what `write` gives for them."""
         _check_positive("batch_size", batch_size)
         if max_length is not None:
             _check_positive("max_length", max_length)
@@ -181,7 +243,6 @@ class Generation:
         ids = self._source_ids(checked(texts))
         lengths = ids.row_lengths().numpy()
         order = np.argsort(-lengths, kind="stable")  # like with like
-        found = [None] * len(lengths)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             inputs = pre.pad_sources(tensorflow().gather(ids, rows))
@@ -189,24 +250,17 @@ class Generation:
             if max_length is not None:
                 length = min(length, max_length)
             inputs = {name: np.asarray(value) for name, value in inputs.items()}
-            tokens, scores = map(ops.convert_to_numpy, write(inputs, length))
-            said = pre.generate_postprocess(tokens).numpy()
-            for row, some, of in zip(rows, said, scores, strict=True):
-                found[row] = [
-                    Hypothesis(text.decode(), float(score))
-                    for text, score in zip(some, of, strict=True)
-                    if score > float("-inf")
-                ]
-        return found
+            yield rows, [ops.convert_to_numpy(x) for x in write(inputs, length)]
 
-    def _search(self, inputs, length, width, **penalties):
-        """Tokens `(B, K, L)` and scores `(B, K)` of a batch."""
+    def _search(self, inputs, length, width, **options):
+        """Tokens `(B, K, L)` and scores `(B, K)` of a batch, and what it was asked."""
 
         def search(inputs):
-            found = self.hypotheses(inputs, length, width, **penalties)
-            return found.tokens, found.scores
+            found = self.hypotheses(inputs, length, width, **options)
+            given = found.tokens, found.scores, found.alignments
+            return [x for x in given if x is not None]
 
-        key = (length, width, *penalties.values())
+        key = (length, width, *sorted(options.items()))
         if key not in self._functions:
             self._functions[key] = compiled(search, self)
         return self._functions[key](inputs)
