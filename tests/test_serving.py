@@ -10,9 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-from kattn import models, serving, warmup
+from kattn import models, serving, serving_classification, warmup
 from kattn.attend import attend
 from kattn.serving import export
 
@@ -204,22 +203,6 @@ def test_mixed_precision_and_classes_without_names(policy, classes, tmp_path):
 # === A graph for every machine ===
 
 
-def traits(version):
-    """What ties the functions of a SavedModel to a kind of machine."""
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((version / "saved_model.pb").read_bytes())
-    found = set()
-    for graph in saved.meta_graphs:
-        functions = graph.graph_def.library.function
-        nodes = [node for function in functions for node in function.node_def]
-        for item in [*functions, *nodes, *graph.graph_def.node]:
-            if item.attr["_XlaMustCompile"].b:
-                found.add("XLA")
-            if "cudnn" in getattr(item, "op", "").lower():
-                found.add("cuDNN")
-    return found
-
-
 @pytest.fixture
 def machine_with_a_gpu(monkeypatch):
     """A model traced here as it is where Keras sees a GPU and kattn compiles."""
@@ -230,11 +213,11 @@ def machine_with_a_gpu(monkeypatch):
 
 
 def test_nothing_in_it_is_bound_to_a_machine(
-    classifier, machine_with_a_gpu, tmp_path, monkeypatch
+    classifier, machine_with_a_gpu, graphs, tmp_path, monkeypatch
 ):
-    assert traits(export(classifier, tmp_path / "strings")) == set()
+    assert graphs.traits(export(classifier, tmp_path / "strings")) == set()
     classifier.export(tmp_path / "ids", verbose=False)
-    assert traits(tmp_path / "ids") == set()
+    assert graphs.traits(tmp_path / "ids") == set()
     assert {
         layer.use_cudnn
         for layer in tf.train.TrackableView(classifier).descendants()
@@ -245,7 +228,7 @@ def test_nothing_in_it_is_bound_to_a_machine(
     monkeypatch.setattr(
         models.live_steps, "decided", lambda alone: contextlib.nullcontext()
     )
-    assert traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
+    assert graphs.traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
 
 
 # === Versions ===
@@ -259,7 +242,7 @@ def quick(monkeypatch):
         folder.mkdir()
         (folder / "saved_model.pb").write_text("model")
 
-    monkeypatch.setattr(serving, "_traced", lambda classifier: (None, {}))
+    monkeypatch.setattr(serving_classification, "signatures", lambda classifier: {})
     monkeypatch.setattr(tf.saved_model, "save", save)
 
 

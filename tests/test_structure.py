@@ -24,6 +24,7 @@ STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"text", "models", "ranking", "explanation", "decoding"} | CORE
 RUN = {"progress", "recipe", "repeats", "report", "run_files"} | BASE
+SERVED = {"serving_classification", "serving_generation"}
 WRITE = {"seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
 ARROWS = {
     "names": set(),
@@ -77,7 +78,9 @@ ARROWS = {
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
     "models": MODELS | {"devices", "serving", "windows"},
-    "serving": MODELS | {"formats", "serving", "warmup"},
+    "serving": MODELS | SERVED | {"formats", "serving", "warmup"},
+    "serving_classification": {"text", "warmup"},
+    "serving_generation": {"text"},
     "formats": MODELS | {"blocks", "formats"},
     "warmup": {"text"},
     "batching": set(),

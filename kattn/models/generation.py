@@ -123,10 +123,10 @@ class Generation:
             "length_penalty": float(length_penalty),
             "coverage_penalty": float(coverage_penalty),
         }
-        write = functools.partial(self._search, width=beam_width, **penalties)
+        write = functools.partial(self._search, beam_width=beam_width, **penalties)
         return self._written(texts, write, max_length, batch_size)
 
-    def hypotheses(self, inputs, length, width, **options):
+    def hypotheses(self, inputs, length, beam_width, **options):
         """The search itself, of sources that are preprocessed: part of a graph.
 
         Args:
@@ -134,16 +134,20 @@ class Generation:
             length: The most tokens that a text may have, as for
                 `kattn.decoding.beam_search`; one of a source of n tokens has at most
                 `2 n + 10`, and none where there is no token.
-            width: How many texts are kept at each step, and found.
+            beam_width: How many texts are kept at each step, and found.
             **options: As for `kattn.decoding.beam_search`: `length_penalty`,
                 `coverage_penalty` and `return_alignments`.
 
         Returns:
             `kattn.decoding.Hypotheses`.
+
+        Raises:
+            ValueError: If `beam_width` is not a positive integer.
         """
+        _check_positive("beam_width", beam_width)
         pre = self.preprocessor
         memory, states = keras.tree.map_structure(
-            lambda x: ops.repeat(x, width, axis=0), self.encode(inputs)
+            lambda x: ops.repeat(x, beam_width, axis=0), self.encode(inputs)
         )
         return beam_search(
             lambda tokens, states: self.step(tokens, states, memory),
@@ -153,7 +157,7 @@ class Generation:
             end=pre.end_id,
             limits=_limits(inputs, length),
             length=length,
-            width=width,
+            width=beam_width,
             never=self._never(),
             **options,
         )
@@ -199,14 +203,14 @@ class Generation:
                 ]
         return found
 
-    def _search(self, inputs, length, width, **penalties):
+    def _search(self, inputs, length, beam_width, **penalties):
         """Tokens `(B, K, L)` and scores `(B, K)` of a batch."""
 
         def search(inputs):
-            found = self.hypotheses(inputs, length, width, **penalties)
+            found = self.hypotheses(inputs, length, beam_width, **penalties)
             return found.tokens, found.scores
 
-        key = (length, width, *penalties.values())
+        key = (length, beam_width, *penalties.values())
         if key not in self._functions:
             self._functions[key] = compiled(search, self)
         return self._functions[key](inputs)
