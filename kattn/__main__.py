@@ -34,6 +34,11 @@ def main(argv: list[str]) -> None:
         help="saved_model, onnx, openvino, litert",
     )
     export.add_argument(
+        "--compiled",
+        action="store_true",
+        help="attention for XLA, on GPU servers other than TensorFlow Serving",
+    )
+    export.add_argument(
         "--beam-width", type=int, metavar="N", help="of a model that writes; default: 5"
     )
     export.add_argument(

@@ -23,6 +23,7 @@ def export(
     path,
     format="saved_model",
     *,
+    compiled=False,
     beam_width=None,
     length_penalty=None,
     coverage_penalty=None,
@@ -34,7 +35,8 @@ def export(
     Everything from the string to the label, or to the text, is in its graph. It loads
     where neither kattn nor KerasHub is installed, once `tensorflow_text` is imported,
     which brings the operations on strings; TensorFlow Serving has them built in. The
-    graph runs on every machine: nothing in it is compiled by XLA or bound to cuDNN.
+    graph runs on every machine: nothing in it is bound to cuDNN, or compiled by XLA
+    unless `compiled` asks for it.
 
     Of a classifier two signatures take the strings `text`, `(B,)`: any number of texts
     of any length, empty ones too. Of a classifier of pairs they take `premise` and
@@ -81,6 +83,11 @@ def export(
             versions: the new one is the subfolder `1`, or the number after the highest
             that is there; it appears complete or not at all.
         format: `"saved_model"`, `"onnx"`, `"openvino"` or `"litert"`.
+        compiled: Of a classifier as a SavedModel: whether XLA compiles attention where
+            it is loaded, for GPU servers other than TensorFlow Serving, which refuses
+            such graphs there. It does so anew for each shape of a batch, so a server
+            should keep to few. Attention that is dynamic, or not a function of its
+            energies alone, is never compiled.
         beam_width: Of a model that writes: K, how many texts are kept at each step,
             and found; 5 if `None`.
         length_penalty: Likewise, see `kattn.decoding.beam_search`; 0 if `None`.
@@ -95,7 +102,8 @@ def export(
         TypeError: If `model` is not one of kattn's.
         ValueError: If it has no preprocessor, or there is no such format, or not for
             it: for `"openvino"`, if it has n-grams or dynamic attention; if a
-            classifier is given what says how to search.
+            classifier is given what says how to search, or anything but a SavedModel
+            of one is to be compiled.
         RuntimeError: If Keras runs on another backend than TensorFlow.
         NotADirectoryError: If `path` is a file.
 
@@ -114,7 +122,7 @@ def export(
         "coverage_penalty": coverage_penalty,
     }
     search = {name: value for name, value in search.items() if value is not None}
-    _check(model, format, search)
+    _check(model, format, compiled, search)
     path = Path(path)
     if format in FILES:
         return _as_file(model, path, format)
@@ -124,7 +132,7 @@ def export(
         )
     writes = isinstance(model, AttentionSeq2Seq)
     served = serving_generation if writes else serving_classification
-    with portable(model), live_steps.decided(True):
+    with portable(model, compiled), live_steps.decided(True):
         signatures = served.signatures(model, **search)
     path.mkdir(parents=True, exist_ok=True)
     # A name that is no number: TensorFlow Serving looks past it.
@@ -157,7 +165,7 @@ def _as_file(classifier, path, format):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check(model, format, search):
+def _check(model, format, compiled, search):
     """Raise an error where there is nothing to export, or not so."""
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -181,6 +189,11 @@ def _check(model, format, search):
         raise ValueError(
             f"{', '.join(search)}: these say how texts are searched for, by a model "
             f"that writes. Received: a classifier, {type(model).__name__}"
+        )
+    if compiled and (isinstance(model, AttentionSeq2Seq) or format != "saved_model"):
+        raise ValueError(
+            "Attention is compiled in a classifier's SavedModel alone. Received: "
+            f"compiled={compiled!r}, format={format!r} for {type(model).__name__}"
         )
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from kattn import models, serving, serving_classification, warmup
+from kattn.__main__ import main
 from kattn.attend import attend
 from kattn.serving import export
 
@@ -224,11 +225,39 @@ def test_nothing_in_it_is_bound_to_a_machine(
         if hasattr(layer, "use_cudnn")
     } == {"auto"}
     # The same without the precaution, so that the check is seen to see.
-    monkeypatch.setattr(serving, "portable", contextlib.nullcontext)
+    monkeypatch.setattr(serving, "portable", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(
         models.live_steps, "decided", lambda alone: contextlib.nullcontext()
     )
     assert graphs.traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
+
+
+def test_compiled_where_it_is_asked_for(classifier, graphs, tmp_path):
+    version = export(classifier, tmp_path / "han", compiled=True)
+    assert graphs.traits(version) == {"XLA"}
+    served = tf.saved_model.load(version).signatures
+    expected = classifier.predict_proba(TEXTS, verbose=0)
+    for texts in (TEXTS, TEXTS[:2]):
+        outputs = served["attend"](text=tf.constant(texts))
+        np.testing.assert_allclose(
+            outputs["probabilities"], expected[: len(texts)], atol=1e-5
+        )
+        alone = served["serving_default"](text=tf.constant(texts))["probabilities"]
+        np.testing.assert_allclose(alone, outputs["probabilities"], atol=1e-6)
+    assert graphs.traits(export(classifier, tmp_path / "plain")) == set()
+
+
+def test_the_command_line_asks_for_it(classifier, graphs, tmp_path, capsys):
+    classifier.save_to_preset(tmp_path / "preset")
+    main(["export", str(tmp_path / "preset"), str(tmp_path / "new"), "--compiled"])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "1")
+    assert graphs.traits(tmp_path / "new" / "1") == {"XLA"}
+
+
+def test_only_a_classifiers_saved_model_is_compiled(classifier, tmp_path):
+    with pytest.raises(ValueError, match="compiled=True, format='onnx'"):
+        export(classifier, tmp_path / "new", format="onnx", compiled=True)
+    assert not (tmp_path / "new").exists()
 
 
 # === Versions ===

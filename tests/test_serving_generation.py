@@ -220,6 +220,8 @@ def test_a_classifier_is_not_told_how_to_search(tmp_path):
 def test_what_cannot_be_searched(model, tmp_path):
     with pytest.raises(ValueError, match="beam_width is a positive integer.*0"):
         export(model, tmp_path / "new", beam_width=0)
+    with pytest.raises(ValueError, match="a classifier's SavedModel alone.*compiled="):
+        export(model, tmp_path / "new", compiled=True)
     bare = models.AttentionSeq2Seq(model.backbone)
     with pytest.raises(ValueError, match="preprocessor=None"):
         export(bare, tmp_path / "new")
