@@ -33,6 +33,20 @@ def main(argv: list[str]) -> None:
         metavar="NAME",
         help="saved_model, onnx, openvino, litert",
     )
+    export.add_argument(
+        "--compiled",
+        action="store_true",
+        help="attention for XLA, on GPU servers other than TensorFlow Serving",
+    )
+    export.add_argument(
+        "--beam-width", type=int, metavar="N", help="of a model that writes; default: 5"
+    )
+    export.add_argument(
+        "--length-penalty", type=float, metavar="X", help="likewise; default: 0"
+    )
+    export.add_argument(
+        "--coverage-penalty", type=float, metavar="X", help="likewise; default: 0"
+    )
     export.add_argument("--debug", action="store_true", help="tracebacks of errors")
 
     predict = commands.add_parser(
@@ -159,11 +173,10 @@ def main(argv: list[str]) -> None:
 
             supervisor.serve(**arguments)
         else:
-            from kattn.models import TextClassifier
+            from kattn.models.presets import load
             from kattn.serving import export
 
-            classifier = TextClassifier.from_preset(arguments["preset"])
-            print(export(classifier, arguments["path"], arguments["format"]))
+            print(export(load(arguments.pop("preset")), **arguments))
 
 
 def _tokenize(preset, source, target, **options):

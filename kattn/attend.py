@@ -25,24 +25,31 @@ from kattn.parts import Value
 from kattn.regions import Global
 from kattn.shapes import check_shapes
 
-_PLAIN = contextvars.ContextVar("kattn_plain", default=False)
+_DECIDED = contextvars.ContextVar("kattn_compile", default="auto")
 _COMPILE = ("auto", "always", "never")
 _PLANS = ("auto", "whole", "blocks", "bands")
 _MANY_PAIRS = 128 * 128
 
 
 @contextlib.contextmanager
-def plain():
-    """Within this context nothing is compiled: what an exported model needs.
+def compiling(policy):
+    """Within this context `attend` is compiled by this policy in place of `"auto"`.
 
     A SavedModel that holds XLA-compiled functions is refused by TensorFlow Serving on
-    GPUs; `kattn.export` and the models' `export` trace inside this context.
+    GPUs: `kattn.export`, unless it is asked for them, and the models' `export` trace
+    inside the context of `"never"`.
+
+    Args:
+        policy: As `compile` of `attend`. `"never"` holds for what would be compiled
+            always, too, and nothing is compiled that never is.
     """
-    token = _PLAIN.set(True)
+    if policy not in _COMPILE:
+        raise unknown("compile policy", policy, _COMPILE)
+    token = _DECIDED.set(policy)
     try:
         yield
     finally:
-        _PLAIN.reset(token)
+        _DECIDED.reset(token)
 
 
 def attend(
@@ -307,11 +314,12 @@ def _tensor(x):
 
 def _compiles(policy, score, normalizer, query, key):
     """Whether this call goes through XLA."""
-    if policy == "never" or _PLAIN.get() or keras.backend.backend() != "tensorflow":
+    policies = policy, _DECIDED.get()
+    if "never" in policies or keras.backend.backend() != "tensorflow":
         return False
     if not isinstance(normalizer, Value):
         return False
-    if policy == "always":
+    if "always" in policies:
         return True
     lengths = query.shape[-2], key.shape[-2]
     if None in lengths:

@@ -1,4 +1,4 @@
-"""Export for serving: one SavedModel from strings to labels and attention."""
+"""Export for serving: one SavedModel from strings to what a model says of them."""
 
 import shutil
 import tempfile
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import keras
 
-from kattn import warmup
+from kattn import serving_classification, serving_generation, warmup
 from kattn.formats import ids, litert, onnx, openvino
-from kattn.models import TextClassifier, live_steps
+from kattn.models import AttentionSeq2Seq, TextClassifier, live_steps
 from kattn.models.portable import portable
 from kattn.names import unknown
 from kattn.text.libraries import tensorflow
@@ -18,19 +18,30 @@ FILES = {"onnx": onnx, "openvino": openvino, "litert": litert}
 FORMATS = "saved_model", *FILES
 
 
-def export(classifier, path, format="saved_model"):
-    """Write a classifier for serving: a SavedModel of strings, or a file of token ids.
+def export(
+    model,
+    path,
+    format="saved_model",
+    *,
+    compiled=False,
+    beam_width=None,
+    length_penalty=None,
+    coverage_penalty=None,
+):
+    """Write a model for serving: a SavedModel of strings, or a file of token ids.
 
     `"saved_model"` is in TensorFlow Serving's layout.
 
-    Everything from the string to the label is in its graph. It loads where neither
-    kattn nor KerasHub is installed, once `tensorflow_text` is imported, which brings
-    the operations on strings; TensorFlow Serving has them built in. The graph runs on
-    every machine: nothing in it is compiled by XLA or bound to cuDNN.
+    Everything from the string to the label, or to the text, is in its graph. It loads
+    where neither kattn nor KerasHub is installed, once `tensorflow_text` is imported,
+    which brings the operations on strings; TensorFlow Serving has them built in. The
+    graph runs on every machine: nothing in it is bound to cuDNN, or compiled by XLA
+    unless `compiled` asks for it.
 
-    Two signatures take the strings `text`, `(B,)`: any number of texts of any length,
-    empty ones too. Of a classifier of pairs they take `premise` and `hypothesis`, and
-    what follows for texts is given for both, its name beginning with theirs.
+    Of a classifier two signatures take the strings `text`, `(B,)`: any number of texts
+    of any length, empty ones too. Of a classifier of pairs they take `premise` and
+    `hypothesis`, and what follows for texts is given for both, its name beginning with
+    theirs.
 
     - `serving_default` gives `probabilities`, float32 `(B, num_classes)`, and `label`,
       strings `(B,)`: the name of the likeliest class, or its number if classes have no
@@ -43,6 +54,19 @@ def export(classifier, path, format="saved_model"):
     A third, `ids`, gives what `serving_default` does, and takes int32 `token_ids` of
     any lengths, `(B, T)` or `(B, S, T)`, 0 for padding.
 
+    Of a model that writes there is one signature, `generate`, which is
+    `serving_default` as well: a beam search, as the model's `search`. It takes the
+    strings `text`, `(B,)`, and gives
+
+    - `texts`, strings `(B, K)`, the best first, and their `scores`, float32 `(B, K)`;
+      where there are fewer than K, the rest are empty and their scores the lowest
+      float32. Of an empty source there is one, the empty text.
+    - `alignments`, float32 `(B, K, L, Ts)`: by which weights of the source's tokens
+      each token was written; these are `tokens`, strings `(B, K, L)`, and those are
+      `source_tokens`, strings `(B, Ts)`; the empty string stands for padding.
+
+    A source of more tokens than the preprocessor takes is an error here, too.
+
     With `kattn[serving]` installed, requests to warm up with are written, too, which
     TensorFlow Serving answers before it takes others.
 
@@ -53,11 +77,21 @@ def export(classifier, path, format="saved_model"):
     says how a text becomes ids.
 
     Args:
-        classifier: A `kattn.models.TextClassifier` with its preprocessor.
+        model: A `kattn.models.TextClassifier`, or for a SavedModel also an
+            `AttentionSeq2Seq`, with its preprocessor.
         path: The folder that a file of ids gets. Of a SavedModel, the folder of all
             versions: the new one is the subfolder `1`, or the number after the highest
             that is there; it appears complete or not at all.
         format: `"saved_model"`, `"onnx"`, `"openvino"` or `"litert"`.
+        compiled: Of a classifier as a SavedModel: whether XLA compiles attention where
+            it is loaded, for GPU servers other than TensorFlow Serving, which refuses
+            such graphs there. It does so anew for each shape of a batch, so a server
+            should keep to few. Attention that is dynamic, or not a function of its
+            energies alone, is never compiled.
+        beam_width: Of a model that writes: K, how many texts are kept at each step,
+            and found; 5 if `None`.
+        length_penalty: Likewise, see `kattn.decoding.beam_search`; 0 if `None`.
+        coverage_penalty: Likewise.
 
     Returns:
         The `pathlib.Path` of the new version, or of the folder.
@@ -65,9 +99,11 @@ def export(classifier, path, format="saved_model"):
     Raises:
         ImportError: Without the extra of the format, `onnx` or `openvino`.
         FileExistsError: For a file of ids, if `path` is there already.
-        TypeError: If `classifier` is not one of kattn's.
-        ValueError: If it has no preprocessor, or there is no such format; for
-            `"openvino"`, if it has n-grams or dynamic attention.
+        TypeError: If `model` is not one of kattn's.
+        ValueError: If it has no preprocessor, or there is no such format, or not for
+            it: for `"openvino"`, if it has n-grams or dynamic attention; if a
+            classifier is given what says how to search, or anything but a SavedModel
+            of one is to be compiled.
         RuntimeError: If Keras runs on another backend than TensorFlow.
         NotADirectoryError: If `path` is a file.
 
@@ -80,42 +116,32 @@ def export(classifier, path, format="saved_model"):
             served = tf.saved_model.load("exported/1")
             served.signatures["serving_default"](text=tf.constant(["Good film!"]))
     """
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
-    if not isinstance(classifier, TextClassifier):
-        raise TypeError(
-            "Only classifiers of kattn.models can be exported. "
-            f"Received: {classifier!r} ({type(classifier).__name__})"
-        )
-    if classifier.preprocessor is None:
-        raise ValueError(
-            "The export takes strings, so the classifier needs its preprocessor. "
-            "Received: a classifier with preprocessor=None"
-        )
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(
-            "A model that takes strings is written on the TensorFlow backend. Save the "
-            "classifier with `save_to_preset(folder)`; then run `python -m kattn "
-            "export` with KERAS_BACKEND=tensorflow set, or load the preset and export "
-            f"it there. Received: the {keras.backend.backend()} backend"
-        )
+    search = {
+        "beam_width": beam_width,
+        "length_penalty": length_penalty,
+        "coverage_penalty": coverage_penalty,
+    }
+    search = {name: value for name, value in search.items() if value is not None}
+    _check(model, format, compiled, search)
     path = Path(path)
     if format in FILES:
-        return _as_file(classifier, path, format)
+        return _as_file(model, path, format)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(
             f"The path of an export is a folder. Received: the file {str(path)!r}"
         )
-    with portable(classifier), live_steps.decided(True):
-        module, signatures = _traced(classifier)
+    writes = isinstance(model, AttentionSeq2Seq)
+    served = serving_generation if writes else serving_classification
+    with portable(model, compiled), live_steps.decided(True):
+        signatures = served.signatures(model, **search)
     path.mkdir(parents=True, exist_ok=True)
     # A name that is no number: TensorFlow Serving looks past it.
     work = Path(tempfile.mkdtemp(prefix=".export-", dir=path))
     try:
         # In a folder of its own, whose permissions are those of any new folder.
-        tensorflow().saved_model.save(module, work / "new", signatures)
+        tensorflow().saved_model.save(_module(model), work / "new", signatures)
         if warmup.available():
-            warmup.write(work / "new", classifier.preprocessor.fields)
+            warmup.write(work / "new", *served.requests(model))
         return _publish(work / "new", path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -139,74 +165,58 @@ def _as_file(classifier, path, format):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _traced(classifier):
-    """What is saved: a module of the variables and tables, and the signatures.
+def _check(model, format, compiled, search):
+    """Raise an error where there is nothing to export, or not so."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if not isinstance(model, TextClassifier | AttentionSeq2Seq):
+        raise TypeError(
+            "Only models of kattn.models can be exported: classifiers, and "
+            f"AttentionSeq2Seq. Received: {model!r} ({type(model).__name__})"
+        )
+    if model.preprocessor is None:
+        raise ValueError(
+            "The export takes strings, so the model needs its preprocessor. "
+            "Received: a model with preprocessor=None"
+        )
+    if isinstance(model, AttentionSeq2Seq):
+        if format != "saved_model":
+            raise ValueError(
+                "A model that writes has one format, 'saved_model', whose graph holds "
+                f"the search. Received: format={format!r} for {type(model).__name__}"
+            )
+    elif search:
+        raise ValueError(
+            f"{', '.join(search)}: these say how texts are searched for, by a model "
+            f"that writes. Received: a classifier, {type(model).__name__}"
+        )
+    if compiled and (isinstance(model, AttentionSeq2Seq) or format != "saved_model"):
+        raise ValueError(
+            "Attention is compiled in a classifier's SavedModel alone. Received: "
+            f"compiled={compiled!r}, format={format!r} for {type(model).__name__}"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "A model that takes strings is written on the TensorFlow backend. Save it "
+            "with `save_to_preset(folder)`; then run `python -m kattn export` with "
+            "KERAS_BACKEND=tensorflow set, or load the preset and export it there. "
+            f"Received: the {keras.backend.backend()} backend"
+        )
+
+
+def _module(model):
+    """What the graphs of a model refer to: its variables, and its tables of words.
 
     `keras.export.ExportArchive` finds lookup tables below layers that are built, and
     a preprocessor need not be; a module says what it holds.
     """
     tf = tensorflow()
-    preprocessor = classifier.preprocessor
-    model = classifier.attention_model()
-    class_names = classifier.class_names or map(str, range(classifier.num_classes))
-    class_names = tf.constant([name.encode() for name in class_names])
-
-    # One string an example, called `text`, or two.
-    fields = preprocessor.fields
-    prefixes = [""] if len(fields) == 1 else [f"{field}_" for field in fields]
-    texts = [tf.TensorSpec([None], tf.string, name=field) for field in fields]
-
-    def said(logits):
-        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))  # (B, num_classes)
-        label = tf.gather(class_names, tf.argmax(probabilities, axis=-1))
-        return {"probabilities": probabilities, "label": label}
-
-    @tf.function(input_signature=texts, autograph=False)
-    def attend(*texts):
-        with tf.device("cpu"):
-            words = preprocessor.words(texts if len(fields) > 1 else texts[0])
-            inputs = preprocessor.pad(preprocessor.look_up(words))
-            shown = {}
-            for prefix, part in zip(prefixes, tf.nest.flatten(words), strict=True):
-                shape = tf.shape(inputs[f"{prefix}token_ids"], tf.int64)
-                shown[f"{prefix}words"] = part.to_tensor("", shape=shape)
-        outputs = dict(model(inputs, training=False))
-        return {
-            **said(outputs.pop("logits")),
-            **shown,
-            **{name: tf.cast(x, tf.float32) for name, x in outputs.items()},
-        }
-
-    @tf.function(input_signature=texts, autograph=False)
-    def serving_default(*texts):
-        outputs = attend(*texts)
-        return {name: outputs[name] for name in ("probabilities", "label")}
-
-    # Ids, and what is live among them.
-    masks = {f"{p}token_ids": f"{p}padding_mask" for p in prefixes}
-    numbers = [
-        tf.TensorSpec(classifier.input[name].shape, tf.int32, name=name)
-        for name in masks
-    ]
-
-    @tf.function(input_signature=numbers, autograph=False)
-    def from_ids(*numbers):
-        given = dict(zip(masks, numbers, strict=True))
-        live = {masks[name]: x != 0 for name, x in given.items()}
-        return said(classifier({**given, **live}, training=False))
-
-    # Concrete functions, because `save` would trace others anew, outside `portable`.
-    signatures = {
-        "serving_default": serving_default.get_concrete_function(),
-        "attend": attend.get_concrete_function(),
-        "ids": from_ids.get_concrete_function(),
-    }
     module = tf.Module()
     resource = tf.saved_model.experimental.TrackableResource
-    descendants = tf.train.TrackableView(preprocessor).descendants()
+    descendants = tf.train.TrackableView(model.preprocessor).descendants()
     module.tables = [x for x in descendants if isinstance(x, resource)]
     module.model_variables = [variable.value for variable in model.variables]
-    return module, signatures
+    return module
 
 
 def _publish(new, path):

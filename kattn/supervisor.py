@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from kattn import server
-from kattn.models import TextClassifier
+from kattn.models.presets import load
 from kattn.served import Served, newest
 from kattn.serving import export
 from kattn.text.libraries import tensorflow
@@ -81,7 +81,7 @@ def serve(
         if Path(model).is_dir() and not Path(model, "config.json").is_file():
             version = newest(model)
         else:
-            version = export(TextClassifier.from_preset(model), Path(folder, "model"))
+            version = export(load(model), Path(folder, "model"))
         Served(version)  # what cannot be served is said here, before there are workers
         port = listening.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/models/{name}"

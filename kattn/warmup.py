@@ -6,9 +6,9 @@ from kattn.text.libraries import tensorflow
 
 #: Where TensorFlow Serving looks for them, in the folder of a version.
 PATH = "assets.extra/tf_serving_warmup_requests"
-# Short and long, alone and in a batch: what is traced or allocated late is so by then.
-_TEXTS = ["A short text.", "A longer text, of more than a sentence. " * 60]
-_SIZES = (1, 32)
+#: Short and long: what is traced or allocated late is so by then.
+TEXTS = ["A short text.", "A longer text, of more than a sentence. " * 60]
+_SIZES = (1, 32)  # alone and in a batch
 
 
 def available() -> bool:
@@ -16,12 +16,13 @@ def available() -> bool:
     return importlib.util.find_spec("tensorflow_serving") is not None
 
 
-def write(folder, fields) -> None:
+def write(folder, fields, texts) -> None:
     """Write the requests into the folder of a version.
 
     Args:
         folder: A `pathlib.Path`.
         fields: The names of the strings that the model takes.
+        texts: Strings that it takes, each of which is sent alone and in a batch.
     """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -30,7 +31,7 @@ def write(folder, fields) -> None:
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for size in _SIZES:
-            for text in _TEXTS:
+            for text in texts:
                 request = predict_pb2.PredictRequest()
                 request.model_spec.signature_name = "serving_default"
                 for field in fields:

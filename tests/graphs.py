@@ -1,4 +1,4 @@
-"""What stands in the graph of a training step: TensorFlow's."""
+"""What stands in a graph of TensorFlow: that of a training step, or a saved one."""
 
 
 def training_step(layer, length, width=8, **options):
@@ -34,3 +34,28 @@ def largest(function):
         for tensor in operation.outputs
         if tensor.shape.rank is not None
     )
+
+
+def traits(version):
+    """What ties the functions of a SavedModel to a kind of machine.
+
+    Args:
+        version: The folder of the SavedModel.
+
+    Returns:
+        A set of `"XLA"` and `"cuDNN"`.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((version / "saved_model.pb").read_bytes())
+    found = set()
+    for graph in saved.meta_graphs:
+        functions = graph.graph_def.library.function
+        nodes = [node for function in functions for node in function.node_def]
+        for item in [*functions, *nodes, *graph.graph_def.node]:
+            if item.attr["_XlaMustCompile"].b:
+                found.add("XLA")
+            if "cudnn" in getattr(item, "op", "").lower():
+                found.add("cuDNN")
+    return found

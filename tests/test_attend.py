@@ -175,19 +175,28 @@ def test_auto_compiles_what_was_measured_to_win(monkeypatch):
     assert not compiles("additive", 512, 512, "never")
     # What keeps state runs plain.
     assert not compiles("additive", 512, 512, "always", Hard())
-    with attend.plain():
+    with attend.compiling("never"):
         assert not compiles("additive", 512, 512)
         assert not compiles("additive", 512, 512, "always")
+    with attend.compiling("always"):
+        assert compiles("dot", None, 2)
+        assert not compiles("additive", 512, 512, "never")
+        assert not compiles("additive", 512, 512, normalizer=Hard())
     assert compiles("additive", 512, 512)
     monkeypatch.setattr(attend, "has_gpu", lambda: True)
     assert compiles("dot", 2, 2)
     assert not compiles("dot", None, 2)
 
 
-def test_plain_ends_with_its_block():
-    with pytest.raises(KeyError), attend.plain():
+def test_a_policy_ends_with_its_block():
+    with pytest.raises(KeyError), attend.compiling("never"):
         raise KeyError
-    assert not attend._PLAIN.get()
+    assert attend._DECIDED.get() == "auto"
+    with (
+        pytest.raises(ValueError, match="Did you mean 'never'"),
+        attend.compiling("nevr"),
+    ):
+        pass
 
 
 @tensorflow
@@ -200,7 +209,7 @@ def test_what_a_saved_model_holds(plain, tmp_path):
     layer = layers.Attention(score="additive")
     model = keras.Model(inputs, layer(inputs, inputs))
     if plain:
-        with attend.plain():
+        with attend.compiling("never"):
             model.export(tmp_path, verbose=False)
     else:
         model.export(tmp_path, verbose=False)

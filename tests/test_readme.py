@@ -12,7 +12,7 @@ from kattn.models.families import FAMILIES, family
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {"attention.html", "attention.png"}
+PAGES = {"alignment.html", "attention.html", "attention.png"}
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-from kattn import models, serving, warmup
+from kattn import models, serving, serving_classification, warmup
+from kattn.__main__ import main
 from kattn.attend import attend
 from kattn.serving import export
 
@@ -204,22 +204,6 @@ def test_mixed_precision_and_classes_without_names(policy, classes, tmp_path):
 # === A graph for every machine ===
 
 
-def traits(version):
-    """What ties the functions of a SavedModel to a kind of machine."""
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((version / "saved_model.pb").read_bytes())
-    found = set()
-    for graph in saved.meta_graphs:
-        functions = graph.graph_def.library.function
-        nodes = [node for function in functions for node in function.node_def]
-        for item in [*functions, *nodes, *graph.graph_def.node]:
-            if item.attr["_XlaMustCompile"].b:
-                found.add("XLA")
-            if "cudnn" in getattr(item, "op", "").lower():
-                found.add("cuDNN")
-    return found
-
-
 @pytest.fixture
 def machine_with_a_gpu(monkeypatch):
     """A model traced here as it is where Keras sees a GPU and kattn compiles."""
@@ -230,22 +214,50 @@ def machine_with_a_gpu(monkeypatch):
 
 
 def test_nothing_in_it_is_bound_to_a_machine(
-    classifier, machine_with_a_gpu, tmp_path, monkeypatch
+    classifier, machine_with_a_gpu, graphs, tmp_path, monkeypatch
 ):
-    assert traits(export(classifier, tmp_path / "strings")) == set()
+    assert graphs.traits(export(classifier, tmp_path / "strings")) == set()
     classifier.export(tmp_path / "ids", verbose=False)
-    assert traits(tmp_path / "ids") == set()
+    assert graphs.traits(tmp_path / "ids") == set()
     assert {
         layer.use_cudnn
         for layer in tf.train.TrackableView(classifier).descendants()
         if hasattr(layer, "use_cudnn")
     } == {"auto"}
     # The same without the precaution, so that the check is seen to see.
-    monkeypatch.setattr(serving, "portable", contextlib.nullcontext)
+    monkeypatch.setattr(serving, "portable", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(
         models.live_steps, "decided", lambda alone: contextlib.nullcontext()
     )
-    assert traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
+    assert graphs.traits(export(classifier, tmp_path / "bound")) == {"XLA", "cuDNN"}
+
+
+def test_compiled_where_it_is_asked_for(classifier, graphs, tmp_path):
+    version = export(classifier, tmp_path / "han", compiled=True)
+    assert graphs.traits(version) == {"XLA"}
+    served = tf.saved_model.load(version).signatures
+    expected = classifier.predict_proba(TEXTS, verbose=0)
+    for texts in (TEXTS, TEXTS[:2]):
+        outputs = served["attend"](text=tf.constant(texts))
+        np.testing.assert_allclose(
+            outputs["probabilities"], expected[: len(texts)], atol=1e-5
+        )
+        alone = served["serving_default"](text=tf.constant(texts))["probabilities"]
+        np.testing.assert_allclose(alone, outputs["probabilities"], atol=1e-6)
+    assert graphs.traits(export(classifier, tmp_path / "plain")) == set()
+
+
+def test_the_command_line_asks_for_it(classifier, graphs, tmp_path, capsys):
+    classifier.save_to_preset(tmp_path / "preset")
+    main(["export", str(tmp_path / "preset"), str(tmp_path / "new"), "--compiled"])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "1")
+    assert graphs.traits(tmp_path / "new" / "1") == {"XLA"}
+
+
+def test_only_a_classifiers_saved_model_is_compiled(classifier, tmp_path):
+    with pytest.raises(ValueError, match="compiled=True, format='onnx'"):
+        export(classifier, tmp_path / "new", format="onnx", compiled=True)
+    assert not (tmp_path / "new").exists()
 
 
 # === Versions ===
@@ -259,7 +271,7 @@ def quick(monkeypatch):
         folder.mkdir()
         (folder / "saved_model.pb").write_text("model")
 
-    monkeypatch.setattr(serving, "_traced", lambda classifier: (None, {}))
+    monkeypatch.setattr(serving_classification, "signatures", lambda classifier: {})
     monkeypatch.setattr(tf.saved_model, "save", save)
 
 

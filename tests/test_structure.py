@@ -25,6 +25,7 @@ CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"alignment", "text", "models", "ranking", "explanation", "decoding"} | CORE
 RUN = {"progress", "recipe", "repeats", "report", "run_files"} | BASE
 WRITE = {"models", "seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
+SERVED = {"serving_classification", "serving_generation"}
 ARROWS = {
     "names": set(),
     "version": set(),
@@ -83,7 +84,9 @@ ARROWS = {
     "text": BASE | {"text"},
     "datasets": BASE | {"text", "datasets"},
     "models": MODELS | {"devices", "serving", "windows"},
-    "serving": MODELS | {"formats", "serving", "warmup"},
+    "serving": MODELS | SERVED | {"formats", "serving", "warmup"},
+    "serving_classification": {"text", "warmup"},
+    "serving_generation": {"text"},
     "formats": MODELS | {"blocks", "formats"},
     "warmup": {"text"},
     "batching": set(),

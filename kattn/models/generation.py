@@ -124,10 +124,10 @@ class Generation:
             "length_penalty": float(length_penalty),
             "coverage_penalty": float(coverage_penalty),
         }
-        write = functools.partial(self._search, width=beam_width, **penalties)
+        write = functools.partial(self._search, beam_width=beam_width, **penalties)
         return self._written(texts, write, max_length, batch_size)
 
-    def hypotheses(self, inputs, length, width, **options):
+    def hypotheses(self, inputs, length, beam_width, **options):
         """The search itself, of sources that are preprocessed: part of a graph.
 
         Args:
@@ -135,16 +135,20 @@ class Generation:
             length: The most tokens that a text may have, as for
                 `kattn.decoding.beam_search`; one of a source of n tokens has at most
                 `2 n + 10`, and none where there is no token.
-            width: How many texts are kept at each step, and found.
+            beam_width: How many texts are kept at each step, and found.
             **options: As for `kattn.decoding.beam_search`: `length_penalty`,
                 `coverage_penalty` and `return_alignments`.
 
         Returns:
             `kattn.decoding.Hypotheses`.
+
+        Raises:
+            ValueError: If `beam_width` is not a positive integer.
         """
+        _check_positive("beam_width", beam_width)
         pre = self.preprocessor
         memory, states = keras.tree.map_structure(
-            lambda x: ops.repeat(x, width, axis=0), self.encode(inputs)
+            lambda x: ops.repeat(x, beam_width, axis=0), self.encode(inputs)
         )
         return beam_search(
             lambda tokens, states: self.step(tokens, states, memory),
@@ -154,7 +158,7 @@ class Generation:
             end=pre.end_id,
             limits=_limits(inputs, length),
             length=length,
-            width=width,
+            width=beam_width,
             never=self._never(),
             **options,
         )
@@ -192,7 +196,7 @@ class Generation:
         """
         _check_positive("beam_width", beam_width)
         write = functools.partial(
-            self._search, width=beam_width, return_alignments=True, **penalties
+            self._search, beam_width=beam_width, return_alignments=True, **penalties
         )
         texts = checked(texts)
         pre, found = self.preprocessor, [None] * len(texts)
@@ -252,15 +256,15 @@ class Generation:
             inputs = {name: np.asarray(value) for name, value in inputs.items()}
             yield rows, [ops.convert_to_numpy(x) for x in write(inputs, length)]
 
-    def _search(self, inputs, length, width, **options):
+    def _search(self, inputs, length, beam_width, **options):
         """Tokens `(B, K, L)` and scores `(B, K)` of a batch, and what it was asked."""
 
         def search(inputs):
-            found = self.hypotheses(inputs, length, width, **options)
+            found = self.hypotheses(inputs, length, beam_width, **options)
             given = found.tokens, found.scores, found.alignments
             return [x for x in given if x is not None]
 
-        key = (length, width, *sorted(options.items()))
+        key = (length, beam_width, *sorted(options.items()))
         if key not in self._functions:
             self._functions[key] = compiled(search, self)
         return self._functions[key](inputs)

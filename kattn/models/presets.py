@@ -65,6 +65,31 @@ def locate(preset) -> str:
     return str(folder)
 
 
+def load(preset):
+    """Load the task of a preset, a classifier or a model that writes.
+
+    Args:
+        preset: As for `locate`.
+
+    Returns:
+        The model, of the class that was saved.
+
+    Raises:
+        ValueError: If there is no such preset, or no task of kattn in it.
+    """
+    file = Path(locate(preset), "task.json")
+    name = None
+    if file.is_file():
+        name = json.loads(file.read_text(encoding="utf-8")).get("registered_name")
+    cls = keras.saving.get_registered_object(name)
+    if not (isinstance(cls, type) and issubclass(cls, Presets)):
+        raise ValueError(
+            "Expected a preset whose task.json names a model of kattn. Received: "
+            f"{str(preset)!r}, which has {f'{name!r}' if name else 'none'}"
+        )
+    return cls.from_preset(preset)
+
+
 class _PresetsOfClass:
     """`cls.presets`: the kattn presets that a class can load, with their metadata."""
 
