@@ -1,6 +1,5 @@
 """From an installed wheel: all presets, one training step, one export."""
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +35,5 @@ with tempfile.TemporaryDirectory() as folder:
 
 for name, folder in folders().items():
     manifest.check(folder)
-    expected = json.loads((freeze.HERE / f"{name}.json").read_text(encoding="utf-8"))
-    np.testing.assert_allclose(freeze.said(name, folder), expected, atol=1e-4)
+    freeze.check(name, folder)
 print("train, preset and export work from the wheel:", predictions)
