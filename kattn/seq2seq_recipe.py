@@ -36,7 +36,7 @@ class Seq2SeqRecipe:
         units: Width of a recurrence in each direction.
         cell: `"lstm"` or `"gru"`.
         num_layers: How many recurrences stand on each other.
-        attention: `"luong"` or `"bahdanau"`.
+        attention: `"luong"`, `"bahdanau"` or `"none"`.
         score: Name of a score.
         region: Name of a region.
         normalizer: Name of a normalizer.

@@ -64,6 +64,17 @@ def test_weights_are_those_of_a_teacher_forced_pass(model, alignments):
         np.testing.assert_allclose(one.weights.sum(axis=1), 1, atol=1e-5)
 
 
+def test_without_attention_nothing_is_told(model):
+    sizes = model.backbone.source_vocabulary_size, model.backbone.target_vocabulary_size
+    blind = AttentionSeq2Seq(
+        AttentionSeq2SeqBackbone(*sizes, 4, units=8, attention="none"),
+        model.preprocessor,
+    )
+    assert len(blind.generate(SOURCES, beam_width=2)) == len(SOURCES)
+    with pytest.raises(ValueError, match="told by attention"):
+        blind.explain(SOURCES)
+
+
 def test_a_page_shows_every_weight_and_says_it_when_pointed_at(alignments, tmp_path):
     text = alignments.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("<article>") == len(SOURCES)

@@ -15,9 +15,9 @@ from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder, WideOrthogonal
 from kattn.names import unknown
 
-ATTENTIONS = ("luong", "bahdanau")
+ATTENTIONS = ("luong", "bahdanau", "none")
 _CELLS = {"lstm": keras.layers.LSTMCell, "gru": keras.layers.GRUCell}
-_SCORES = {"luong": "general", "bahdanau": "additive"}  # the papers'
+_SCORES = {"luong": "general", "bahdanau": "additive", "none": "general"}
 
 
 @keras.saving.register_keras_serializable(package="kattn")
@@ -31,7 +31,9 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
     - `"luong"`: by its new state, `s_i = cell([y_i; a_{i-1}])`; the output is
       `a_i = tanh(W [c_i; s_i])`, which is fed to the next step;
     - `"bahdanau"`: by its former state; `s_i = cell([y_i; c_i])`, and the output is
-      `[s_i; c_i]`.
+      `[s_i; c_i]`;
+    - `"none"`: not at all. It is Luong's, but for `c_i`, which is `[last forward; last
+      backward]` at every step: what to compare attention with.
 
     Inputs are `encoder_token_ids`, integers `(B, Ts)`, `decoder_token_ids`, integers
     `(B, Tt)`, and `encoder_padding_mask` and `decoder_padding_mask`, booleans of the
@@ -45,7 +47,7 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
         units: Width of the decoder's state and of each direction of the encoder's.
         cell: `"lstm"` or `"gru"`.
         num_layers: How many recurrences stand on each other, on either side.
-        attention: `"luong"` or `"bahdanau"`, see above.
+        attention: `"luong"`, `"bahdanau"` or `"none"`, see above.
         score: How similar is a position to the query, as for `kattn.layers.Attention`;
             the paper's, `"general"` or `"additive"`, if `None`.
         region: Which positions may be seen, likewise; `"local_m"` and `"local_p"` are
@@ -126,10 +128,10 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
             "normalizer": normalizer,
             "dtype": dtype,
         }
-        if attention == "luong":
-            asking = LuongCell(inner, input_feeding=input_feeding, **parts)
-        else:
+        if attention == "bahdanau":
             asking = BahdanauCell(inner, **parts)
+        else:
+            asking = LuongCell(inner, input_feeding=input_feeding, **parts)
         self.decoder = AttentionRNN(asking, dtype=dtype, name="decoder")
         sizes = keras.tree.flatten(inner.state_size)
         self.bridge = keras.layers.Dense(sum(sizes), "tanh", dtype=dtype, name="bridge")
@@ -150,6 +152,9 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
             memory, last = encoder(memory, mask=live)  # (B, Ts, 2 units)
             memory = self.dropouts["memory"](memory)
         start = ops.split(self.bridge(last), len(sizes), axis=-1)
+        if attention == "none":  # or rather: of one position
+            memory = ops.expand_dims(last, axis=1)  # (B, 1, 2 units)
+            live = ops.any(live, axis=1, keepdims=True)  # (B, 1)
         target = self.target_embedding(inputs["decoder_token_ids"])  # (B, Tt, D)
         hidden, alignment = self.decoder(
             self.dropouts["target"](target),
@@ -166,7 +171,7 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
             **kwargs,
         )
         self._alignment = alignment
-        self._encoded = {"memory": memory, "initial_state": start}
+        self._encoded = {"memory": memory, "memory_mask": live, "initial_state": start}
         # === Config ===
         self.source_vocabulary_size = source_vocabulary_size
         self.target_vocabulary_size = target_vocabulary_size
@@ -186,8 +191,9 @@ class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
 
         Returns:
             A `keras.Model` of `encoder_token_ids` and `encoder_padding_mask` that gives
-            a dictionary: `memory` `(B, Ts, 2 * units)`, and `initial_state`, a list of
-            the decoder's first states.
+            a dictionary: `memory` `(B, Ts, 2 * units)`, its `memory_mask` `(B, Ts)`,
+            and `initial_state`, a list of the decoder's first states. Without
+            attention, Ts is 1.
         """
         names = ("encoder_token_ids", "encoder_padding_mask")
         return keras.Model({name: self.input[name] for name in names}, self._encoded)

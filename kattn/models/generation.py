@@ -32,7 +32,7 @@ class Generation:
         """
         encoded = self._encoder(inputs, training=False)
         cell = self.backbone.decoder.cell
-        memory = cell.prepare(encoded["memory"], inputs["encoder_padding_mask"])
+        memory = cell.prepare(encoded["memory"], encoded["memory_mask"])
         return memory, cell.initial_state(memory, encoded["initial_state"])
 
     def step(self, tokens, states, memory):
@@ -147,13 +147,14 @@ class Generation:
         """
         _check_positive("beam_width", beam_width)
         pre = self.preprocessor
+        encoded = self.encode(inputs)
         memory, states = keras.tree.map_structure(
-            lambda x: ops.repeat(x, beam_width, axis=0), self.encode(inputs)
+            lambda x: ops.repeat(x, beam_width, axis=0), encoded
         )
         return beam_search(
             lambda tokens, states: self.step(tokens, states, memory),
             states,
-            inputs["encoder_padding_mask"],
+            encoded[0].mask,
             start=pre.start_id,
             end=pre.end_id,
             limits=_limits(inputs, length),
@@ -187,13 +188,18 @@ class Generation:
             what was read as each token was written, and draws it.
 
         Raises:
-            ValueError: As for `search`.
+            ValueError: As for `search`, or if the model has no attention.
 
         Example:
             The matrix of a word, as a page of its own:
 
                 model.explain(["attention"]).to_html("alignment.html")
         """
+        if self.backbone.attention == "none":
+            raise ValueError(
+                "What was read is told by attention. Received: a model with "
+                "attention='none'"
+            )
         _check_positive("beam_width", beam_width)
         write = functools.partial(
             self._search, beam_width=beam_width, return_alignments=True, **penalties

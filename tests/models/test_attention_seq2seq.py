@@ -57,7 +57,7 @@ def decoder(oracles, kind, x, memory, start, weights, score):
     """Outputs `(T, W)` of Luong's LSTM, or Bahdanau's GRU, step by step."""
     every = np.ones(len(memory), bool)
     outputs, shares = [], []
-    if kind == "luong":  # with an LSTM: i, f, g, o
+    if kind != "bahdanau":  # with an LSTM: i, f, g, o
         kernel, recurrent, bias, w, w_c = *weights, *score
         h, c = start
         fed = np.zeros(w_c.shape[1])
@@ -86,7 +86,9 @@ def decoder(oracles, kind, x, memory, start, weights, score):
     return np.array(outputs), np.array(shares)
 
 
-@pytest.mark.parametrize("kind, cell", [("luong", "lstm"), ("bahdanau", "gru")])
+@pytest.mark.parametrize(
+    "kind, cell", [("luong", "lstm"), ("bahdanau", "gru"), ("none", "lstm")]
+)
 def test_is_the_papers_model_padded_or_alone(kind, cell, oracles):
     model = drawn(attention=kind, cell=cell)
     backbone = model.backbone
@@ -111,12 +113,14 @@ def test_is_the_papers_model_padded_or_alone(kind, cell, oracles):
             getattr(oracles, cell), table[ids], of("encoder_0")
         )
         memory = np.hstack([forward, backward])
+        if kind == "none":
+            memory = np.hstack(last)[None]
         kernel, bias = of("bridge")
         start = np.split(
             np.tanh(np.hstack(last) @ kernel + bias), 2 if cell == "lstm" else 1
         )
         (table,) = of("target_embedding")
-        if kind == "luong":
+        if kind != "bahdanau":
             score = of("bilinear") + of("output/kernel")
         else:
             score = (
@@ -149,6 +153,7 @@ VARIANTS = [
     {"attention": "luong", "region": "local_m", "input_feeding": False},
     {"attention": "bahdanau", "cell": "gru", "normalizer": "monotonic"},
     {"attention": "luong", "score": "additive", "tie_embeddings": True},
+    {"attention": "none"},
 ]
 
 
