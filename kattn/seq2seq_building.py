@@ -78,6 +78,7 @@ def build(chosen: Seq2SeqRecipe, corpus: datasets.ParallelCorpus) -> AttentionSe
     model.compile(
         keras.optimizers.Adam(rate, global_clipnorm=5.0),
         TokenCrossentropy(chosen.label_smoothing),
+        scheduled_sampling=chosen.scheduled_sampling,
     )
     return model
 

@@ -44,6 +44,8 @@ class Seq2SeqRecipe:
         tie_embeddings: As for `AttentionSeq2Seq`.
         dropout: Fraction dropped in training; what of, the backbone says.
         label_smoothing: As for `TokenCrossentropy`.
+        scheduled_sampling: As for `AttentionSeq2Seq.compile`, a number of steps; the
+            target alone is fed if 0.
         epochs: The most epochs.
         batch_size: Pairs a batch.
         learning_rate: Adam's at the start; it falls to 0 along a cosine.
@@ -82,6 +84,7 @@ class Seq2SeqRecipe:
     tie_embeddings: bool = False
     dropout: float = 0.2
     label_smoothing: float = 0.0
+    scheduled_sampling: float = 0.0
     epochs: int = 20
     batch_size: int = 128
     learning_rate: float = 1e-3
@@ -137,5 +140,5 @@ def writes(path) -> bool:
 
 _LEAST = {
     **{"dropout": 0.0, "label_smoothing": 0.0, "learning_rate": 0.0},
-    **{"length_penalty": 0.0, "seed": 0, "seeds": 0},
+    **{"length_penalty": 0.0, "scheduled_sampling": 0.0, "seed": 0, "seeds": 0},
 }

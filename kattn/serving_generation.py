@@ -23,13 +23,20 @@ def signatures(model, beam_width=5, length_penalty=0.0, coverage_penalty=0.0):
     preprocessor = model.preprocessor
     _, *vocabulary = preprocessor.target_tokenizer.get_vocabulary()
     vocabulary = tf.constant([token.encode() for token in ["", *vocabulary]])
+    most = preprocessor.encoder_sequence_length
     text = tf.TensorSpec([None], tf.string, name="text")
 
     @tf.function(input_signature=[text], autograph=False)
     def generate(text):
         with tf.device("cpu"):
             words = preprocessor.tokenizer.words(text)
-            inputs = preprocessor.pad_sources(preprocessor.tokenizer.ids(words))
+            fits = tf.debugging.assert_less_equal(
+                words.bounding_shape(axis=1),
+                tf.constant(most, tf.int64),
+                f"A source has at most {most:,} tokens",
+            )
+            with tf.control_dependencies([fits]):
+                inputs = preprocessor.pad_sources(preprocessor.tokenizer.ids(words))
             shape = tf.shape(inputs["encoder_token_ids"])
             source_tokens = words.to_tensor("", shape=shape)  # (B, Ts)
         found = model.hypotheses(

@@ -9,13 +9,16 @@ from kattn.models.examples import checked
 from kattn.models.generation import Generation
 from kattn.models.lean_task import LeanTask
 from kattn.models.presets import Presets
+from kattn.models.scheduled_sampling import ScheduledSampling, scheduled
 from kattn.models.token_crossentropy import TokenCrossentropy
 from kattn.text.batches import ordered_batches, training_batches
 from kattn.text.libraries import tensorflow
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class AttentionSeq2Seq(Generation, LeanTask, Presets, keras_hub.models.Seq2SeqLM):
+class AttentionSeq2Seq(
+    Generation, ScheduledSampling, LeanTask, Presets, keras_hub.models.Seq2SeqLM
+):
     """Texts to texts by an `AttentionSeq2SeqBackbone`: translation, pronunciation.
 
     Args:
@@ -78,6 +81,7 @@ class AttentionSeq2Seq(Generation, LeanTask, Presets, keras_hub.models.Seq2SeqLM
         *,
         weighted_metrics="auto",
         sampler="greedy",
+        scheduled_sampling=0.0,
         **kwargs,
     ):
         """Configure the training, as `keras.Model.compile` does.
@@ -85,8 +89,11 @@ class AttentionSeq2Seq(Generation, LeanTask, Presets, keras_hub.models.Seq2SeqLM
         `optimizer="auto"` is `Adam(1e-3)`, for these models are trained from scratch,
         `loss="auto"` is `TokenCrossentropy()`, and `weighted_metrics="auto"` the
         accuracy of tokens. `sampler`, one of KerasHub's, is for
-        `generate(texts, sample=True)`.
+        `generate(texts, sample=True)`. With `scheduled_sampling=k`, a number of steps,
+        `fit` on strings feeds the decoder its own tokens, more and more, in place of
+        the target's: Bengio et al. 2015, arXiv:1506.03099. See `ScheduledSampling`.
         """
+        self.scheduled_sampling = scheduled_sampling
         if optimizer == "auto":
             optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=5.0)
         if loss == "auto":
@@ -141,14 +148,18 @@ class AttentionSeq2Seq(Generation, LeanTask, Presets, keras_hub.models.Seq2SeqLM
             validation_data = self._ordered(validation_data, batch_size)
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+        first_epoch = kwargs.get("initial_epoch", 0)
         batches, steps = training_batches(
             self._ids(x),
             None,
             self.preprocessor.pad,
             batch_size=batch_size or 32,
             seed=seed,
-            first_epoch=kwargs.get("initial_epoch", 0),
+            first_epoch=first_epoch,
         )
+        if self.scheduled_sampling:
+            k, first = self.scheduled_sampling, first_epoch * steps
+            batches = scheduled(batches, k, seed, first)
         return keras.Model.fit(
             self,
             batches,
