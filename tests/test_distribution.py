@@ -133,6 +133,45 @@ def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
     assert metrics["seconds"]["resumed"] and metrics["epochs"] == done + 1
 
 
+DIFFERENT = """
+    import json, sys
+    from kattn import distribution
+    distribution._TO_MEET = int(sys.argv[2])
+    arguments = json.loads(sys.argv[1])
+    try:
+        processes = distribution.begin("data", *arguments)
+        processes.agree(recipe=b"the same", data=bytes(processes.index))
+    except (ValueError, RuntimeError) as error:
+        print(json.dumps([type(error).__name__, str(error)]))
+"""
+
+
+def test_processes_that_differ_say_in_what(processes):
+    data, count = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+    given = [[data, 2, 0], [data, 2, 1], [count, 2, 0], [count, 3, 1]]
+    script = textwrap.dedent(DIFFERENT)
+    started = processes(*(["-c", script, json.dumps(one), "60"] for one in given))
+    said = [json.loads(one.communicate()[0].splitlines()[-1]) for one in started]
+    differing = ["data"] * 2 + ["--num-processes"] * 2
+    for (kind, message), what in zip(said, differing, strict=True):
+        assert kind == "ValueError"
+        assert f"All processes have the same {what}." in message
+
+
+def test_processes_that_do_not_meet(processes, tmp_path):
+    nobody, alone = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+    given = [[nobody, 2, 1], [alone, 2, 0]]
+    script = textwrap.dedent(DIFFERENT)
+    started = processes(*(["-c", script, json.dumps(one), "2"] for one in given))
+    for number, (address, _, index) in enumerate(given):
+        said = started[number].communicate()[0]
+        kind, message = json.loads(said.splitlines()[-1])
+        assert kind == "RuntimeError"
+        assert f"2 processes did not meet at {address} within 2 s" in message
+        log = (tmp_path / f"{number}.log").read_text()
+        assert f"Process {index} of 2 waits for the others at {address}" in log
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,6 +186,15 @@ def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
                 "process_id": 2,
             },
             "numbered from 0 to 1",
+        ),
+        (
+            {
+                "distribute": "data",
+                "coordinator": "10.0.0.1",
+                "num_processes": 2,
+                "process_id": 0,
+            },
+            "as 10.0.0.1:4000. Received: --coordinator 10.0.0.1$",
         ),
     ],
 )
