@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -131,6 +132,25 @@ def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
     assert (first.wait(), second.wait()) == (0, 0)
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["seconds"]["resumed"] and metrics["epochs"] == done + 1
+
+
+def test_ray_starts_them_as_the_readme_says(processes, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    [script] = [block for block in blocks if "import ray" in block]
+    (tmp_path / "launch.py").write_text(script)
+    rows = [f"a {'good' if i % 2 else 'bad'} film {i},{i % 2}" for i in range(64)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]))
+    options = "--model bilstm_attention --units 4 --embedding-dim 8 --epochs 1"
+    where = f"--dataset {tmp_path / 'rows.csv'} --output {tmp_path / 'run'}"
+    command = [tmp_path / "launch.py", *options.split(), *where.split()]
+    [started] = processes(command)
+    said = started.communicate()[0]
+    assert started.returncode == 0, said
+    assert "Process 1 of 2 waits" in (tmp_path / "0.log").read_text()
+    assert (tmp_path / "run" / "metrics.json").is_file()
 
 
 DIFFERENT = """

@@ -8,15 +8,19 @@ from kattn import models
 # JAX is told how many devices there are before it starts.
 HALVES = """
     import os, sys
-    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=4"
     os.environ["JAX_PLATFORMS"] = "cpu"
     import keras, numpy as np
     from kattn import models
     from kattn.models.families import FAMILIES
 
-    def distribute(cls):
-        mesh = keras.distribution.DeviceMesh((1, 2), ("batch", "model"))
-        return keras.distribution.ModelParallel(layout_map=cls.get_layout_map(mesh))
+    def distribute(cls, copies=1):
+        devices = keras.distribution.list_devices()[: 2 * copies]
+        axes = (copies, 2), ("batch", "model")
+        layouts = cls.get_layout_map(keras.distribution.DeviceMesh(*axes, devices))
+        return keras.distribution.ModelParallel(
+            layout_map=layouts, auto_shard_dataset=False
+        )
 
     def shapes(variable):
         return [shard.data.shape for shard in variable.value.addressable_shards]
@@ -52,6 +56,8 @@ HALVES = """
         split = cls.from_preset(sys.argv[1])
     whole = cls.from_preset(sys.argv[1])
     np.testing.assert_allclose(losses, alone, atol=1e-5)
+    with distribute(cls.backbone_cls, copies=2).scope():
+        np.testing.assert_allclose(fit()[1], alone, atol=1e-5)
 
     moments = [v for v in model.optimizer.variables if "token_embedding" in v.path]
     tables = [m.backbone.token_embedding.embeddings for m in (model, split)]
