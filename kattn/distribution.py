@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import re
+import socket
 import sys
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -117,7 +118,7 @@ def begin(distribute=None, coordinator=None, num_processes=None, process_id=None
     Raises:
         ValueError: If the arguments do not fit together, with the backend, or with
             those of the other processes.
-        RuntimeError: If the others are not found.
+        RuntimeError: If the others are not found, or process 0 cannot listen.
     """
     given = {
         "--coordinator": coordinator,
@@ -181,6 +182,8 @@ def _meet(coordinator, num_processes, process_id):
             file=sys.stderr,
             flush=True,
         )
+    if process_id == 0:
+        _check_free(coordinator)
     # In a thread that can be left: JAX aborts when its own time is over.
     meeting = ThreadPool(1).apply_async(
         jax.distributed.initialize,
@@ -201,8 +204,20 @@ def _meet(coordinator, num_processes, process_id):
         raise RuntimeError(
             f"{num_processes or 'All'} processes did not meet at "
             f"{coordinator or 'the coordinator that JAX found'} within {_TO_MEET} s. "
-            "Is process 0 running there, are all of them, and is --num-processes the "
-            f"same for all? ({_short(error) or 'no answer'})"
+            "Is process 0 running there, are all of them, each with a --process-id of "
+            "its own, and is --num-processes the same for all? "
+            f"({_short(error) or 'no answer'})"
+        ) from error
+
+
+def _check_free(coordinator):
+    """Raise a `RuntimeError` if process 0 cannot listen, where JAX would crash."""
+    try:
+        socket.create_server(("", int(coordinator.rpartition(":")[2]))).close()
+    except (OSError, OverflowError) as error:
+        raise RuntimeError(
+            f"Process 0 listens at {coordinator}, a port that no other program has. "
+            f"Received: {error}"
         ) from error
 
 

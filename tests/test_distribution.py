@@ -192,6 +192,16 @@ def test_processes_that_do_not_meet(processes, tmp_path):
         assert f"Process {index} of 2 waits for the others at {address}" in log
 
 
+def test_a_port_that_is_taken(processes):
+    with socket.create_server(("", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        given = json.dumps([address, 2, 0])
+        [started] = processes(["-c", textwrap.dedent(DIFFERENT), given, "60"])
+        kind, message = json.loads(started.communicate()[0].splitlines()[-1])
+    assert kind == "RuntimeError"
+    assert f"Process 0 listens at {address}, a port that no other" in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
