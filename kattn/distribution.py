@@ -4,9 +4,12 @@ import atexit
 import contextlib
 import dataclasses
 import hashlib
+import multiprocessing
 import os
 import re
+import socket
 import sys
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import keras
@@ -113,8 +116,9 @@ def begin(distribute=None, coordinator=None, num_processes=None, process_id=None
         The `Processes`.
 
     Raises:
-        ValueError: If the arguments do not fit together, or with the backend.
-        RuntimeError: If the others are not found.
+        ValueError: If the arguments do not fit together, with the backend, or with
+            those of the other processes.
+        RuntimeError: If the others are not found, or process 0 cannot listen.
     """
     given = {
         "--coordinator": coordinator,
@@ -137,6 +141,11 @@ def begin(distribute=None, coordinator=None, num_processes=None, process_id=None
             f"Processes are numbered from 0 to {num_processes - 1}. "
             f"Received: --process-id {process_id}"
         )
+    if named and not re.fullmatch(r".+:\d+", coordinator):
+        raise ValueError(
+            "The address of process 0 has a host and a port, as 10.0.0.1:4000. "
+            f"Received: --coordinator {coordinator}"
+        )
     backend = keras.backend.backend()
     if backend == "tensorflow":
         if named:
@@ -155,31 +164,60 @@ def begin(distribute=None, coordinator=None, num_processes=None, process_id=None
     import jax
 
     _meet(coordinator, num_processes, process_id)
+    processes = Processes(jax.process_index(), jax.process_count())
+    # JAX goes by what process 0 said, and leaves out who is more.
+    processes.agree(**{"--num-processes": repr(num_processes).encode()})
     data = keras.distribution.DataParallel(auto_shard_dataset=False)
     keras.distribution.set_distribution(data)
-    return Processes(jax.process_index(), jax.process_count())
+    return processes
 
 
 def _meet(coordinator, num_processes, process_id):
     import jax
 
-    try:
-        jax.distributed.initialize(
-            coordinator,
-            num_processes,
-            process_id,
-            initialization_timeout=_TO_MEET,
-            heartbeat_timeout_seconds=_TO_MISS,
+    if coordinator is not None:  # said first, for JAX may end the process in what comes
+        print(
+            f"Process {process_id} of {num_processes} waits for the others at "
+            f"{coordinator}, {_TO_MEET} s at most.",
+            file=sys.stderr,
+            flush=True,
         )
+    if process_id == 0:
+        _check_free(coordinator)
+    # In a thread that can be left: JAX aborts when its own time is over.
+    meeting = ThreadPool(1).apply_async(
+        jax.distributed.initialize,
+        (coordinator, num_processes, process_id),
+        {
+            "initialization_timeout": 2 * _TO_MEET,
+            "heartbeat_timeout_seconds": _TO_MISS,
+        },
+    )
+    try:
+        meeting.get(_TO_MEET)
     except ValueError:
         if coordinator is not None:
             raise
         # JAX found no cluster that it knows: this process is alone.
-    except RuntimeError as error:
+    except (multiprocessing.TimeoutError, RuntimeError) as error:
+        atexit.register(_leave)
         raise RuntimeError(
-            f"The {num_processes or ''} processes did not meet at {coordinator} within "
-            f"{_TO_MEET} s. Is process 0 running there, are all of them, and is "
-            f"--num-processes the same for all? ({_short(error)})"
+            f"{num_processes or 'All'} processes did not meet at "
+            f"{coordinator or 'the coordinator that JAX found'} within {_TO_MEET} s. "
+            "Is process 0 running there, are all of them, each with a --process-id of "
+            "its own, and is --num-processes the same for all? "
+            f"({_short(error) or 'no answer'})"
+        ) from error
+
+
+def _check_free(coordinator):
+    """Raise a `RuntimeError` if process 0 cannot listen, where JAX would crash."""
+    try:
+        socket.create_server(("", int(coordinator.rpartition(":")[2]))).close()
+    except (OSError, OverflowError) as error:
+        raise RuntimeError(
+            f"Process 0 listens at {coordinator}, a port that no other program has. "
+            f"Received: {error}"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -133,6 +134,74 @@ def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
     assert metrics["seconds"]["resumed"] and metrics["epochs"] == done + 1
 
 
+def test_ray_starts_them_as_the_readme_says(processes, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    [script] = [block for block in blocks if "import ray" in block]
+    (tmp_path / "launch.py").write_text(script)
+    rows = [f"a {'good' if i % 2 else 'bad'} film {i},{i % 2}" for i in range(64)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]))
+    options = "--model bilstm_attention --units 4 --embedding-dim 8 --epochs 1"
+    where = f"--dataset {tmp_path / 'rows.csv'} --output {tmp_path / 'run'}"
+    command = [tmp_path / "launch.py", *options.split(), *where.split()]
+    [started] = processes(command)
+    said = started.communicate()[0]
+    assert started.returncode == 0, said
+    assert "Process 1 of 2 waits" in (tmp_path / "0.log").read_text()
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+DIFFERENT = """
+    import json, sys
+    from kattn import distribution
+    distribution._TO_MEET = int(sys.argv[2])
+    arguments = json.loads(sys.argv[1])
+    try:
+        processes = distribution.begin("data", *arguments)
+        processes.agree(recipe=b"the same", data=bytes(processes.index))
+    except (ValueError, RuntimeError) as error:
+        print(json.dumps([type(error).__name__, str(error)]))
+"""
+
+
+def test_processes_that_differ_say_in_what(processes):
+    data, count = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+    given = [[data, 2, 0], [data, 2, 1], [count, 2, 0], [count, 3, 1]]
+    script = textwrap.dedent(DIFFERENT)
+    started = processes(*(["-c", script, json.dumps(one), "60"] for one in given))
+    said = [json.loads(one.communicate()[0].splitlines()[-1]) for one in started]
+    differing = ["data"] * 2 + ["--num-processes"] * 2
+    for (kind, message), what in zip(said, differing, strict=True):
+        assert kind == "ValueError"
+        assert f"All processes have the same {what}." in message
+
+
+def test_processes_that_do_not_meet(processes, tmp_path):
+    nobody, alone = f"127.0.0.1:{port()}", f"127.0.0.1:{port()}"
+    given = [[nobody, 2, 1], [alone, 2, 0]]
+    script = textwrap.dedent(DIFFERENT)
+    started = processes(*(["-c", script, json.dumps(one), "2"] for one in given))
+    for number, (address, _, index) in enumerate(given):
+        said = started[number].communicate()[0]
+        kind, message = json.loads(said.splitlines()[-1])
+        assert kind == "RuntimeError"
+        assert f"2 processes did not meet at {address} within 2 s" in message
+        log = (tmp_path / f"{number}.log").read_text()
+        assert f"Process {index} of 2 waits for the others at {address}" in log
+
+
+def test_a_port_that_is_taken(processes):
+    with socket.create_server(("", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        given = json.dumps([address, 2, 0])
+        [started] = processes(["-c", textwrap.dedent(DIFFERENT), given, "60"])
+        kind, message = json.loads(started.communicate()[0].splitlines()[-1])
+    assert kind == "RuntimeError"
+    assert f"Process 0 listens at {address}, a port that no other" in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,6 +216,15 @@ def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
                 "process_id": 2,
             },
             "numbered from 0 to 1",
+        ),
+        (
+            {
+                "distribute": "data",
+                "coordinator": "10.0.0.1",
+                "num_processes": 2,
+                "process_id": 0,
+            },
+            "as 10.0.0.1:4000. Received: --coordinator 10.0.0.1$",
         ),
     ],
 )

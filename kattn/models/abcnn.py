@@ -11,6 +11,7 @@ from keras import ops
 from kattn import scores
 from kattn.models.best_matches import BestMatches
 from kattn.models.equal_lengths import AsLong, EqualLengths
+from kattn.models.layouts import Layouts
 from kattn.models.own_words import OwnWords
 from kattn.models.pair_convolution import PairConvolution
 from kattn.models.pair_dropout import PairDropout
@@ -26,7 +27,7 @@ from kattn.text import WordTokenizer
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class ABCNNBackbone(Presets, keras_hub.models.Backbone):
+class ABCNNBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """Two texts through levels of convolution, and how similar they are at each.
 
     Each level is a `PairConvolution`: both texts go through one wide convolution, and

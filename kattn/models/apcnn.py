@@ -11,6 +11,7 @@ from keras import ops
 from kattn import scores
 from kattn.attend import cleared
 from kattn.layers import AttentionPooling
+from kattn.models.layouts import Layouts
 from kattn.models.preprocessors import SequencePreprocessor
 from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder
@@ -100,7 +101,7 @@ class AttentivePooledConvolution(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class APCNNBackbone(Presets, keras_hub.models.Backbone):
+class APCNNBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """What a BiLSTM makes of a text weighs the columns of convolutions over it.
 
     The last states of a BiLSTM are the query q. For each window width a convolution

@@ -13,6 +13,7 @@ from keras import ops
 from kattn import normalizers, parts, regions, scores
 from kattn.layers import AttentionPooling
 from kattn.models.attention_block import AttentionBlock, Rotary, WatchedBlock
+from kattn.models.layouts import Layouts
 from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import SequencePreprocessor
 from kattn.models.presets import Presets
@@ -26,7 +27,7 @@ POOLINGS = ("mean", "attention")
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
+class AttentionEncoderBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """Words and their positions, through blocks of attention, to a text vector.
 
     Each block is multi-head self attention and a feed-forward part, both normalised
@@ -184,6 +185,16 @@ class AttentionEncoderBackbone(Presets, keras_hub.models.Backbone):
                     received, mask=mask
                 )  # (B, T)
         return vector, weights
+
+    @classmethod
+    def _splits(cls, model):
+        return {
+            **super()._splits(model),
+            r"block_\d+/attention/(query|key|value)/kernel": (None, model, None),
+            r"block_\d+/attention/attention_output/kernel": (model, None, None),
+            r"block_\d+/hidden/kernel": (None, model),
+            r"block_\d+/output/kernel": (model, None),
+        }
 
     def attention_model(self, blocks=False):
         """The same layers and weights, with the attention as outputs.

@@ -11,6 +11,7 @@ from keras import ops
 
 from kattn import normalizers, regions, scores
 from kattn.layers import AttentionRNN, BahdanauCell, LuongCell
+from kattn.models.layouts import Layouts
 from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder, WideOrthogonal
 from kattn.names import unknown
@@ -21,7 +22,7 @@ _SCORES = {"luong": "general", "bahdanau": "additive", "none": "general"}
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class AttentionSeq2SeqBackbone(Presets, keras_hub.models.Backbone):
+class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """Source tokens to the states of a decoder that reads them at every step.
 
     The source goes through recurrences in both directions, `h_t`. The decoder starts

@@ -10,6 +10,7 @@ import keras_hub
 from keras import ops
 
 from kattn.layers import AttentionPooling
+from kattn.models.layouts import Layouts
 from kattn.models.pooling import LivePooling
 from kattn.models.preprocessors import SequencePreprocessor
 from kattn.models.presets import Presets
@@ -23,7 +24,7 @@ POOLINGS = ("last", "mean", "max", "attention", "structured")
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class BiLSTMAttentionBackbone(Presets, keras_hub.models.Backbone):
+class BiLSTMAttentionBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """Words to the states of a BiLSTM to a text vector.
 
     What makes one vector of the states `h_t` is the `pooling`:

@@ -12,6 +12,7 @@ from kattn import normalizers
 from kattn.devices import on_cpu
 from kattn.layers import AttentionPooling, Hierarchical
 from kattn.models import live_steps, packed, packed_gru
+from kattn.models.layouts import Layouts
 from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
 from kattn.models.recurrent import WideOrthogonal, in_both_directions
@@ -121,7 +122,7 @@ class AttentiveEncoder(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class HierarchicalAttentionBackbone(Presets, keras_hub.models.Backbone):
+class HierarchicalAttentionBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """Words to sentence vectors to a document vector, `(B, 2 * units)`.
 
     Each level is an `AttentiveEncoder`. Padding takes part in nothing, and a sentence

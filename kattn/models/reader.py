@@ -11,6 +11,7 @@ from keras import ops
 from kattn import scores
 from kattn.layers import Attention, AttentionCell, AttentionRNN
 from kattn.models.best_matches import BestMatches
+from kattn.models.layouts import Layouts
 from kattn.models.own_words import OwnWords
 from kattn.models.pair_dropout import PairDropout
 from kattn.models.pair_features import PairFeatures
@@ -97,7 +98,7 @@ class ImpatientCell(AttentionCell):
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class ReaderBackbone(Presets, keras_hub.models.Backbone):
+class ReaderBackbone(Layouts, Presets, keras_hub.models.Backbone):
     """The premise is read with the hypothesis in mind.
 
     Both texts go through a BiLSTM of their own: `y_t` are the states of the premise, u
