@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         ("variant", "bcnn, abcnn1, abcnn2, abcnn3"),
         ("match", "a kattn.scores name"),
         ("feature-map", "places, attention"),
-        ("attention", "static, dynamic"),
+        ("attention", "static, dynamic; to write luong, bahdanau, none"),
     ):
         options.add_argument(f"--{name}", metavar="NAME", help=what)
     for name in (

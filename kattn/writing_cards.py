@@ -43,11 +43,12 @@ def _figures(metrics):
         kept = " (this one)" if int(seed) == metrics["seed"] else ""
         cells = (shown(name, x["seeds"][seed]) for name, x in measures.items())
         lines.append(_row(f"{seed}{kept}", cells))
-    means = (
-        f"{shown(name, x['mean'])} ± {shown(name, x['standard_deviation'])}"
-        for name, x in measures.items()
-    )
-    lines.append(_row("mean, standard deviation", means))
+    if len(metrics["seeds"]) > 1:
+        means = (
+            f"{shown(name, x['mean'])} ± {shown(name, x['standard_deviation'])}"
+            for name, x in measures.items()
+        )
+        lines.append(_row("mean, standard deviation", means))
     return f"{metrics['test']['examples']:,} test sources.\n\n" + "\n".join(lines)
 
 
