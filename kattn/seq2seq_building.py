@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 
 from kattn import datasets
 from kattn.models import (
@@ -38,13 +39,20 @@ def corpus_of(chosen: Seq2SeqRecipe) -> datasets.ParallelCorpus:
     if not chosen.limit:
         return corpus
     few = {
-        part: datasets.ParallelSplit(
-            split.sources[: chosen.limit], split.references[: chosen.limit]
-        )
+        part: _few(split, chosen.limit)
         for part in ("train", "validation", "test")
         if (split := getattr(corpus, part))
     }
     return dataclasses.replace(corpus, **few)
+
+
+def _few(split, limit):
+    """Some of a split, drawn by a fixed seed: neighbours in a dictionary are alike."""
+    drawn = np.random.default_rng(0).permutation(len(split.sources))[:limit]
+    rows = sorted(drawn.tolist())
+    return datasets.ParallelSplit(
+        [split.sources[row] for row in rows], [split.references[row] for row in rows]
+    )
 
 
 def build(chosen: Seq2SeqRecipe, corpus: datasets.ParallelCorpus) -> AttentionSeq2Seq:

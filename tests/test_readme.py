@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = [block for block in BLOCKS if "import ray" not in block]
-    assert len(blocks) == len(BLOCKS) - 1 == 5  # Ray's is in tests/test_distribution.py
+    assert len(blocks) == len(BLOCKS) - 1 == 6  # Ray's is in tests/test_distribution.py
     names = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
