@@ -34,6 +34,7 @@ BATCH = 128
 STEPS = 8  # of training, in each round
 BEAM = 5
 CLIP = 5.0
+RATE = 1e-3
 LONGEST = 100  # of the texts that are written, in letters
 
 
@@ -41,7 +42,8 @@ def taught(words):
     """The model after an epoch of some words."""
     keras.utils.set_random_seed(0)
     corpus = load_parallel("cmudict")
-    model = build(Seq2SeqRecipe(embedding_dim=64, units=256, epochs=1), corpus)
+    recipe = Seq2SeqRecipe(embedding_dim=64, units=256, epochs=1, dropout=0.0)
+    model = build(recipe, corpus)
     sources, targets = corpus.train.pairs()
     some = np.random.default_rng(0).permutation(len(sources))[:words]
     pairs = [sources[i] for i in some], [targets[i] for i in some]
@@ -63,7 +65,8 @@ def batches(model):
     """Pairs of words in a few batches of similar length, as `fit` has them."""
     pre = model.preprocessor
     words, sounds = load_parallel("cmudict").train.pairs()
-    few = slice(None, None, len(words) // (BATCH * STEPS) + 1)
+    count = BATCH * STEPS
+    few = slice(None, len(words) // count * count, len(words) // count)
     ids = pre.source_ids(words[few]), pre.target_ids(sounds[few])
     made, steps = training_batches(ids, None, pre.pad, batch_size=BATCH, seed=0)
     known = tf.data.experimental.assert_cardinality(steps)
@@ -73,7 +76,7 @@ def batches(model):
 def keras_training(folder):
     model = models.AttentionSeq2Seq.from_preset(folder)
     model.compile(
-        keras.optimizers.Adam(1e-3, global_clipnorm=CLIP), weighted_metrics=None
+        keras.optimizers.Adam(RATE, global_clipnorm=CLIP), weighted_metrics=None
     )
     data = batches(model)
     return lambda: [model.fit(data, shuffle=False, verbose=0).history["loss"]]
@@ -110,7 +113,7 @@ def torch_training(folder, compiled=False, dtype="float32"):
         source = [cut(a, source_mask) for a in (x["encoder_token_ids"], source_mask)]
         fed, y = cut(x["decoder_token_ids"], mask), cut(y, mask)
         tensors.append(((*source, fed), y.long().flatten()))
-    optimizer = torch.optim.Adam(module.parameters(), 1e-3, eps=1e-7)  # Keras's eps
+    optimizer = torch.optim.Adam(module.parameters(), RATE, eps=1e-7)  # Keras's eps
 
     def step():
         losses = []
