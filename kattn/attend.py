@@ -94,8 +94,8 @@ def attend(
         drawn: What the normalizer's `draw` gave, likewise drawn by the layer.
         start: Position of the first query: an integer, or a tensor of them that
             broadcasts to `(..., Tq)`.
-        key_is_projected: Whether `key` is what `score.project_key` gave already: the
-            memory of a decoder, projected once for all its steps.
+        key_is_projected: Whether `key` is what `score.project_key` gave already, and
+            padding is cleared: the memory of a decoder, ready for all its steps.
         return_weights: Whether the weights are made for all pairs and returned.
         plan: How pairs are made, which changes nothing beyond rounding. `"whole"`: all
             at once, and kept for the way back. `"blocks"`: for some queries at a time,
@@ -135,9 +135,10 @@ def attend(
     query, value = _tensor(query), _tensor(value)
     key = value if same else _tensor(key)
     check_shapes(query, key, value, query_mask, key_mask, attention_mask)
-    query, value = cleared(query, query_mask), cleared(value, key_mask)
-    key = value if same else cleared(key, key_mask)
+    query = cleared(query, query_mask)
     if not key_is_projected:
+        value = cleared(value, key_mask)
+        key = value if same else cleared(key, key_mask)
         score.check(query.shape, key.shape)
         key = score.project_key(key)
     asked = score.project_query(query)

@@ -87,10 +87,10 @@ def beam_search(
         return scores
 
     def pick(values, index):
-        """Of `(B, K, ...)` those at `(B, K')` of the second axis."""
-        extra = len(values.shape) - 2
-        index = ops.reshape(index, (-1, index.shape[1], *[1] * extra))
-        return ops.take_along_axis(values, index, axis=1)
+        """Of `(B, K, ...)` those at `(B, K')` of the second axis, row by row."""
+        count, *rest = ops.shape(values)[1:]
+        places = ops.expand_dims(ops.arange(batch), 1) * count + index  # (B, K')
+        return ops.take(ops.reshape(values, (batch * count, *rest)), places, axis=0)
 
     def going_on(at, written, log_p, coverage, read, states, found):
         # Log probabilities and penalties only lower what a text that goes on may reach.
