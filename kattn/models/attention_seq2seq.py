@@ -68,6 +68,8 @@ class AttentionSeq2Seq(
         outputs = self.output_dense(hidden)
         if self.tie_embeddings:
             outputs = self.backbone.target_embedding(outputs, reverse=True)
+            # Of vectors of unit variance; Vaswani et al. 2017, section 3.4.
+            outputs = outputs / self.backbone.embedding_dim**0.5
         return outputs
 
     def get_config(self):

@@ -102,10 +102,18 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             raise unknown("cell", cell, _CELLS)
         # === Layers ===
         self.source_embedding = keras.layers.Embedding(
-            source_vocabulary_size, embedding_dim, dtype=dtype, name="source_embedding"
+            source_vocabulary_size,
+            embedding_dim,
+            embeddings_initializer=_unit_variance(),
+            dtype=dtype,
+            name="source_embedding",
         )
         self.target_embedding = keras.layers.ReversibleEmbedding(  # for tied logits
-            target_vocabulary_size, embedding_dim, dtype=dtype, name="target_embedding"
+            target_vocabulary_size,
+            embedding_dim,
+            embeddings_initializer=_unit_variance(),
+            dtype=dtype,
+            name="target_embedding",
         )
         self.target_embedding.supports_masking = True  # of what it makes logits of
         self.encoders = [
@@ -228,3 +236,13 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             "input_feeding": self.input_feeding,
             "dropout": self.dropout,
         }
+
+
+def _unit_variance():
+    """What token vectors start from.
+
+    Keras's own, within 0.05 of 0, hardly move a gate: a recurrence is blind until they
+    have grown, and those of rare tokens see too few steps for that. Each table gets an
+    initializer of its own, for one gives the same numbers twice.
+    """
+    return keras.initializers.RandomNormal(stddev=1.0)
