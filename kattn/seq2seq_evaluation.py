@@ -30,7 +30,7 @@ def evaluate(folder, arguments: dict) -> dict:
     chosen = Seq2SeqRecipe(**{**keys, **arguments})
     console = Console(highlight=False)
     model = AttentionSeq2Seq.from_preset(folder)
-    figures, _ = measure(model, seq2seq_building.corpus_of(chosen).test, chosen)
+    figures, *_ = measure(model, seq2seq_building.corpus_of(chosen).test, chosen)
     console.print({name: round(figure, 4) for name, figure in figures.items()})
     its_own = chosen.dataset == keys.get("dataset", Seq2SeqRecipe.dataset)
     if its_own and (folder / "metrics.json").is_file():

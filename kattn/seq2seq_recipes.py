@@ -120,11 +120,11 @@ def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
         half_precision.save(model, folder / "preset")
     else:
         model.save_to_preset(folder / "preset")
-    metrics = {
-        part: measure(model, getattr(corpus, part), chosen)[0]
-        for part in ("validation",)
-    }
-    metrics["test"], written = measure(model, corpus.test, chosen)
+    metrics = {"validation": measure(model, corpus.validation, chosen)[0]}
+    metrics["test"], written, references = measure(model, corpus.test, chosen)
+    metrics["length_quartiles"] = writing.by_length(
+        corpus.test.sources, written, references, chosen.bleu
+    )
     best = progress.history[progress.best_epoch]
     metrics["validation"] |= {
         "loss": best["val_loss"],
@@ -180,7 +180,7 @@ def train_seeds(chosen: Seq2SeqRecipe, folder: Path) -> Path:
     return folder
 
 
-def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str]]:
+def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str], list]:
     """Write a text for each source of a split, and compare it with the references.
 
     Args:
@@ -189,8 +189,8 @@ def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str]]:
         chosen: The recipe, which says how to search.
 
     Returns:
-        What `kattn.writing.figures` gives, of the tokens that references have, and what
-        was written.
+        What `kattn.writing.figures` gives, of the tokens that references have; what was
+        written; and those references.
     """
     written = model.generate(
         split.sources,
@@ -203,7 +203,7 @@ def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str]]:
         [text.decode() for text in tokenizer.join(tokenizer.words(options)).numpy()]
         for options in map(list, split.references)
     ]
-    return writing.figures(written, references, chosen.bleu), written
+    return writing.figures(written, references, chosen.bleu), written, references
 
 
 def _write_written(split, written, path):

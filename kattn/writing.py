@@ -56,6 +56,37 @@ def figures(
     return found
 
 
+def by_length(
+    sources: Sequence[str],
+    written: Sequence[str],
+    references: Sequence[Sequence[str]],
+    bleu: bool = False,
+) -> list[dict]:
+    """The figures of each quarter of the texts, from the shortest sources on.
+
+    Args:
+        sources: `N` texts that were read.
+        written: As for `figures`.
+        references: Likewise.
+        bleu: Likewise.
+
+    Returns:
+        Four dictionaries, as `figures` gives them, each with `longest`, the characters
+        of its longest source.
+
+    Example:
+        >>> words = ["a", "of", "the", "that"]
+        >>> [x["longest"] for x in by_length(words, words, [[word] for word in words])]
+        [1, 2, 3, 4]
+    """
+    order = np.argsort([len(text) for text in sources], kind="stable")
+    found = []
+    for rows in np.array_split(order, 4):
+        some = figures([written[i] for i in rows], [references[i] for i in rows], bleu)
+        found.append({"longest": max(len(sources[i]) for i in rows), **some})
+    return found
+
+
 def edit_distance(left: Sequence, right: Sequence) -> int:
     """How many items must be put in, left out or changed to make one of the other.
 

@@ -24,6 +24,7 @@ def parts(about, metrics, corpus) -> list[str]:
         f'model.generate(["{_EXAMPLES[about.corpus]}"], beam_width=5)\n```',
         "## Figures",
         _figures(metrics),
+        *_by_length(metrics),
         f"{metrics['parameters']:,} parameters, {about.megabytes:.1f} MB; "
         f"{metrics['seconds']['training']:,.0f} seconds of training a seed.",
         "## How it was trained",
@@ -50,6 +51,22 @@ def _figures(metrics):
         )
         lines.append(_row("mean, standard deviation", means))
     return f"{metrics['test']['examples']:,} test sources.\n\n" + "\n".join(lines)
+
+
+def _by_length(metrics):
+    """A row for each quarter of the sources, of the run that was kept."""
+    quarters = metrics.get("length_quartiles")
+    if not quarters:
+        return []
+    names = [name for name in MEASURES if name in quarters[0]]
+    lines = [
+        _row("sources, from the shortest quarter", (MEASURES[name] for name in names)),
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for found in quarters:
+        cells = (shown(name, found[name]) for name in names)
+        lines.append(_row(f"of up to {found['longest']} characters", cells))
+    return ["\n".join(lines)]
 
 
 def table(presets) -> str:

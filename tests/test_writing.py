@@ -44,6 +44,13 @@ def test_the_nearest_reference_counts():
     assert found["token_error_rate"] == pytest.approx(2 / 4)
 
 
+def test_quarters_go_by_the_length_of_the_source():
+    sources = ["aaaa", "a", "aaa", "aa"]
+    found = writing.by_length(sources, ["x", "y", "y", "y"], [["y"]] * 4)
+    assert [quarter["longest"] for quarter in found] == [1, 2, 3, 4]
+    assert [quarter["word_error_rate"] for quarter in found] == [0, 0, 0, 1]
+
+
 def test_bleu():
     pytest.importorskip("sacrebleu", reason='pip install "kattn[bleu]"')
     text = "the cat sat on the mat"
@@ -89,6 +96,8 @@ def test_a_run_is_published_and_found_again(tmp_path, monkeypatch, capsys):
     text = (folder / "README.md").read_text()
     for figure in of_seeds["seeds"].values():
         assert f"{100 * figure:.1f} %" in text
+    for quarter in metrics["length_quartiles"]:
+        assert f"| of up to {quarter['longest']} characters |" in text
     assert "Carnegie Mellon" in text and "`train.py" not in text.split("## How")[0]
     (row,) = cards.table([about]).splitlines()[-1:]
     assert row.startswith("| [`g2p_tiny`](models/g2p_tiny) | cmudict |")
