@@ -77,11 +77,12 @@ class Seq2Seq(nn.Module):
 
 
 def copy_lstm_cell(cell, module):
-    """An LSTM cell's weights: one bias, and gates in the same order."""
+    """An LSTM cell's weights: one bias is taught, and gates are in the same order."""
     take(module.weight_ih, cell.kernel.numpy().T)
     take(module.weight_hh, cell.recurrent_kernel.numpy().T)
     take(module.bias_ih, cell.bias)
     take(module.bias_hh, 0 * cell.bias.numpy())
+    module.bias_hh.requires_grad_(False)
 
 
 @dataclasses.dataclass(frozen=True)
