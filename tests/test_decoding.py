@@ -25,7 +25,7 @@ def tables(seed=0):
 def run(logits, weights, width, **options):
     """A search whose state is which example it is, and the token before the last."""
 
-    def step(tokens, states):
+    def step(tokens, states, _):
         which, before = (state[:, 0] for state in states)
         at = (which * 5 + before) * 5 + tokens
         return (
@@ -167,7 +167,7 @@ def test_it_stops_when_nothing_better_can_come():
     counted = []
     steps = 200
 
-    def step(tokens, states):
+    def step(tokens, states, _):
         counted.append(1)
         rows = ops.take(logits[0, 0], tokens, axis=0)
         return rows, states, ops.take(weights[0, 0], tokens, axis=0)

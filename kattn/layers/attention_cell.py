@@ -50,6 +50,8 @@ class AttentionCell(keras.layers.Layer):
             mask of a prepared memory was given to `prepare`.
         drawn: What the normalizer's `draw` gave for this step: for loops, in which
             nothing may be drawn.
+        readers: How many states read each text, as those of a beam do: K. Inputs and
+            states are `(B * K, ...)` of a memory `(B, ...)`.
         return_attention_scores: Whether to return the weights as well.
         training: Whether this is training, for the inner cell and the normalizer.
 
@@ -230,6 +232,7 @@ class AttentionCell(keras.layers.Layer):
         memory,
         memory_mask=None,
         drawn=None,
+        readers=1,
         return_attention_scores=False,
         training=None,
     ):
@@ -239,31 +242,38 @@ class AttentionCell(keras.layers.Layer):
         check_rank("inputs", inputs.shape, 2)
         self.check_states(states, memory.values.shape[1])
         batch, length = ops.shape(memory.values)[:2]
+        # Of several readers each is an axis before that of its one query.
+        beside = [readers] if readers > 1 else []
+        values, keys, mask = memory
+        if beside:
+            keys, values = (ops.expand_dims(x, 1) for x in (keys, values))
+            mask = None if mask is None else ops.expand_dims(mask, 1)
         if drawn is None:
-            drawn = self.normalizer.draw((batch, 1, length), training)
+            drawn = self.normalizer.draw((batch, *beside, 1, length), training)
         *states, steps = states
         if self.normalizer.remembers:
-            drawn = (*drawn, ops.expand_dims(states.pop(), 1))  # (B, 1, Tk)
+            before = ops.reshape(states.pop(), (batch, *beside, 1, length))
+            drawn = (*drawn, before)
         fed = states.pop() if self.feeding else None
 
         def read(query):
             context, weights = attend(
-                ops.expand_dims(query, 1),  # (B, 1, Dq)
-                memory.keys,
-                memory.values,
+                ops.reshape(query, (batch, *beside, 1, query.shape[-1])),
+                keys,
+                values,
                 score=self.score,
                 region=self.region,
                 normalizer=self.normalizer,
-                key_mask=memory.mask,
+                key_mask=mask,
                 drawn=drawn,
-                start=steps,  # (B, 1)
+                start=ops.reshape(steps, (batch, *beside, 1)),
                 key_is_projected=True,
                 compile="never",  # one query is too little for a kernel of its own
             )
             width = memory.values.shape[-1]
             return (
-                ops.reshape(context, (batch, width)),
-                ops.reshape(weights, (batch, length)),
+                ops.reshape(context, (batch * readers, width)),
+                ops.reshape(weights, (batch * readers, length)),
             )
 
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -289,6 +299,7 @@ class AttentionCell(keras.layers.Layer):
         memory,
         memory_mask=None,
         drawn=None,
+        readers=1,
         return_attention_scores=False,
         training=None,
     ):
