@@ -183,3 +183,25 @@ def test_it_stops_when_nothing_better_can_come():
         width=1,
     )
     assert len(counted) < 10
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_the_best_alone_is_the_best_of_all(on_cpu, monkeypatch):
+    monkeypatch.setattr("kattn.dropping.on_cpu", lambda: on_cpu)
+    for seed in range(5):
+        logits, weights = tables(seed)
+        every_one = run(logits, weights, width=4)
+        best = run(logits, weights, width=4, wanted=1)
+        np.testing.assert_array_equal(best.tokens[:, 0], every_one.tokens[:, 0])
+        np.testing.assert_array_equal(best.scores[:, 0], every_one.scores[:, 0])
+
+
+def test_rows_that_are_dropped_change_nothing(monkeypatch):
+    found = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr("kattn.dropping.on_cpu", lambda on_cpu=on_cpu: on_cpu)
+        logits, weights = tables()
+        logits[0, ..., END] += 9  # one of two texts ends at once
+        found.append(run(logits, weights, width=1, return_alignments=True))
+    for dropped, kept in zip(*found, strict=True):
+        np.testing.assert_array_equal(dropped, kept)

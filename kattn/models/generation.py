@@ -3,7 +3,6 @@
 import collections
 import functools
 
-import keras
 import numpy as np
 from keras import ops
 
