@@ -192,6 +192,8 @@ class Bilinear(Score):
         self.query_dense.build(query_shape)
 
     def _key_is_wider(self):
+        if self.query_dense.quantization_mode:  # whose kernel is not W
+            return False
         return operator.lt(*self.query_dense.kernel.shape)
 
     def project_query(self, query):
