@@ -6,6 +6,7 @@ tensors, and so can be compiled, run block by block, or recomputed in the backwa
 """
 
 import math
+import operator
 
 import keras
 from keras import ops
@@ -171,6 +172,9 @@ def _unit(x):
 class Bilinear(Score):
     """`e = q . W k`: Luong's `general`. Query and key may have different widths.
 
+    W is applied to the wider of them, so that the narrower are compared: a decoder's
+    memory is projected once, and not its state at every step.
+
     Example:
         >>> score = kattn.scores.Bilinear()
         >>> score(np.ones((1, 2, 4)), np.ones((1, 3, 6))).shape
@@ -187,9 +191,21 @@ class Bilinear(Score):
         )
         self.query_dense.build(query_shape)
 
+    def _key_is_wider(self):
+        if self.query_dense.quantization_mode:  # whose kernel is not W
+            return False
+        return operator.lt(*self.query_dense.kernel.shape)
+
     def project_query(self, query):
-        """`q W`, `(..., Tq, Dk)`."""
-        return self.query_dense(query)
+        """`q W`, `(..., Tq, Dk)`; or `q`, where the key is wider."""
+        return query if self._key_is_wider() else self.query_dense(query)
+
+    def project_key(self, key):
+        """`k`; or where it is wider `W k`, `(..., Tk, Dq)`."""
+        if not self._key_is_wider():
+            return key
+        kernel = ops.cast(self.query_dense.kernel, self.compute_dtype)
+        return ops.matmul(ops.cast(key, self.compute_dtype), ops.transpose(kernel))
 
 
 @keras.saving.register_keras_serializable(package="kattn")

@@ -25,7 +25,7 @@ def tables(seed=0):
 def run(logits, weights, width, **options):
     """A search whose state is which example it is, and the token before the last."""
 
-    def step(tokens, states):
+    def step(tokens, states, _):
         which, before = (state[:, 0] for state in states)
         at = (which * 5 + before) * 5 + tokens
         return (
@@ -167,7 +167,7 @@ def test_it_stops_when_nothing_better_can_come():
     counted = []
     steps = 200
 
-    def step(tokens, states):
+    def step(tokens, states, _):
         counted.append(1)
         rows = ops.take(logits[0, 0], tokens, axis=0)
         return rows, states, ops.take(weights[0, 0], tokens, axis=0)
@@ -183,3 +183,25 @@ def test_it_stops_when_nothing_better_can_come():
         width=1,
     )
     assert len(counted) < 10
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_the_best_alone_is_the_best_of_all(on_cpu, monkeypatch):
+    monkeypatch.setattr("kattn.dropping.on_cpu", lambda: on_cpu)
+    for seed in range(5):
+        logits, weights = tables(seed)
+        every_one = run(logits, weights, width=4)
+        best = run(logits, weights, width=4, wanted=1)
+        np.testing.assert_array_equal(best.tokens[:, 0], every_one.tokens[:, 0])
+        np.testing.assert_array_equal(best.scores[:, 0], every_one.scores[:, 0])
+
+
+def test_rows_that_are_dropped_change_nothing(monkeypatch):
+    found = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr("kattn.dropping.on_cpu", lambda on_cpu=on_cpu: on_cpu)
+        logits, weights = tables()
+        logits[0, ..., END] += 9  # one of two texts ends at once
+        found.append(run(logits, weights, width=1, return_alignments=True))
+    for dropped, kept in zip(*found, strict=True):
+        np.testing.assert_array_equal(dropped, kept)

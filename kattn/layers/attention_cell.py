@@ -10,14 +10,15 @@ from kattn import normalizers, regions, scores
 from kattn.attend import attend, cleared
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
+from kattn.pairwise import products
 from kattn.parts import of_policy
 
 
 class Memory(typing.NamedTuple):
     """What is read at every step, made ready once for all of them by `prepare`."""
 
-    values: object  # (B, Tk, Dm), zeros where masked
-    keys: object  # (B, Tk, ...), what `score.project_key` makes of the values
+    values: object  # (B, Tk, ...), what `project_value` makes of the memory
+    keys: object  # (B, Tk, ...), what `score.project_key` makes of it
     mask: object = None  # (B, Tk), or None
 
 
@@ -50,6 +51,8 @@ class AttentionCell(keras.layers.Layer):
             mask of a prepared memory was given to `prepare`.
         drawn: What the normalizer's `draw` gave for this step: for loops, in which
             nothing may be drawn.
+        readers: How many states read each text, as those of a beam do: K. Inputs and
+            states are `(B * K, ...)` of a memory `(B, ...)`.
         return_attention_scores: Whether to return the weights as well.
         training: Whether this is training, for the inner cell and the normalizer.
 
@@ -143,7 +146,12 @@ class AttentionCell(keras.layers.Layer):
         mask = merged(memory, memory_mask, "memory_mask")  # (B, Tk)
         self.score.check(self.query_shape, memory.shape)
         values = cleared(ops.cast(memory, self.compute_dtype), mask)
-        return Memory(values, self.score.project_key(values), mask)
+        keys = self.score.project_key(values)
+        return Memory(self.project_value(values), keys, mask)
+
+    def project_value(self, value):
+        """What a step sums, of the memory `(B, Tk, Dm)`: its values as they are."""
+        return value
 
     def initial_state(self, memory, given=None):
         """The states before the first step.
@@ -230,6 +238,7 @@ class AttentionCell(keras.layers.Layer):
         memory,
         memory_mask=None,
         drawn=None,
+        readers=1,
         return_attention_scores=False,
         training=None,
     ):
@@ -239,31 +248,38 @@ class AttentionCell(keras.layers.Layer):
         check_rank("inputs", inputs.shape, 2)
         self.check_states(states, memory.values.shape[1])
         batch, length = ops.shape(memory.values)[:2]
+        values, keys, mask = memory
+        queries = [readers]  # of each text
+        if readers > 1 and not self._queries_are_alike():
+            queries = [readers, 1]
+            keys, values = (ops.expand_dims(x, 1) for x in (keys, values))
+            mask = None if mask is None else ops.expand_dims(mask, 1)
         if drawn is None:
-            drawn = self.normalizer.draw((batch, 1, length), training)
+            drawn = self.normalizer.draw((batch, *queries, length), training)
         *states, steps = states
         if self.normalizer.remembers:
-            drawn = (*drawn, ops.expand_dims(states.pop(), 1))  # (B, 1, Tk)
+            before = ops.reshape(states.pop(), (batch, *queries, length))
+            drawn = (*drawn, before)
         fed = states.pop() if self.feeding else None
 
         def read(query):
             context, weights = attend(
-                ops.expand_dims(query, 1),  # (B, 1, Dq)
-                memory.keys,
-                memory.values,
+                ops.reshape(query, (batch, *queries, query.shape[-1])),
+                keys,
+                values,
                 score=self.score,
                 region=self.region,
                 normalizer=self.normalizer,
-                key_mask=memory.mask,
+                key_mask=mask,
                 drawn=drawn,
-                start=steps,  # (B, 1)
+                start=ops.reshape(steps, (batch, *queries)),
                 key_is_projected=True,
                 compile="never",  # one query is too little for a kernel of its own
             )
             width = memory.values.shape[-1]
             return (
-                ops.reshape(context, (batch, width)),
-                ops.reshape(weights, (batch, length)),
+                ops.reshape(context, (batch * readers, width)),
+                ops.reshape(weights, (batch * readers, length)),
             )
 
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -278,6 +294,16 @@ class AttentionCell(keras.layers.Layer):
             return output, states, ops.cast(weights, self.compute_dtype)
         return output, states
 
+    def _queries_are_alike(self):
+        """Whether it is one whatever comes before a query, which products make use of.
+
+        All of a text's are then compared at once, by a product of matrices.
+        """
+        somewhere = type(self.region) is not regions.Global
+        return not (somewhere or self.normalizer.remembers) and (
+            self.score.pairwise is products
+        )
+
     def compute_mask(self, inputs, previous_mask):
         """None: a step has no positions."""
         return None
@@ -289,6 +315,7 @@ class AttentionCell(keras.layers.Layer):
         memory,
         memory_mask=None,
         drawn=None,
+        readers=1,
         return_attention_scores=False,
         training=None,
     ):

@@ -79,14 +79,26 @@ class LuongCell(AttentionCell):
         )
         self.output_dense.build((inputs_shape[0], memory_shape[-1] + query))
 
+    def project_value(self, value):
+        """The part of `W_c [c; h]` that c has: once, and not at every step."""
+        kernel, _ = self._kernels()
+        return ops.matmul(value, kernel)
+
     def advance(self, inputs, inner, fed, read, training):
         """Run the inner cell, then read."""
         if self.input_feeding:
             inputs = ops.concatenate([inputs, fed], axis=-1)  # (B, D + units)
         hidden, inner = self.run_cell(inputs, inner, training)
-        context, weights = read(hidden)
-        output = self.output_dense(ops.concatenate([context, hidden], axis=-1))
+        context, weights = read(hidden)  # (B, units)
+        _, kernel = self._kernels()
+        output = self.output_dense.activation(context + ops.matmul(hidden, kernel))
         return output, inner, weights
+
+    def _kernels(self):
+        """W_c, in what c has of it and what h has."""
+        kernel = ops.cast(self.output_dense.kernel, self.compute_dtype)
+        query = output_width(self.cell)
+        return kernel[:-query], kernel[-query:]
 
     def get_config(self):
         """The constructor's arguments."""

@@ -3,7 +3,6 @@
 import collections
 import functools
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -35,13 +34,15 @@ class Generation:
         memory = cell.prepare(encoded["memory"], encoded["memory_mask"])
         return memory, cell.initial_state(memory, encoded["initial_state"])
 
-    def step(self, tokens, states, memory):
+    def step(self, tokens, states, memory, readers=1):
         """Take one step: what comes after tokens that were written.
 
         Args:
             tokens: Integers `(B,)`, the last ones.
             states: What `encode` or the step before gave.
             memory: What `encode` gave.
+            readers: How many texts are written of each source: the tokens are
+                `(B * readers,)` of the memory of B sources.
 
         Returns:
             The logits of the next ones `(B, V)`, the new states, and the weights of the
@@ -51,6 +52,7 @@ class Generation:
             self.backbone.target_embedding(tokens),
             states,
             memory,
+            readers=readers,
             return_attention_scores=True,
             training=False,
         )
@@ -87,7 +89,7 @@ class Generation:
             texts = self._written(sources, self._sample, max_length, batch_size)
             texts = [some[0].text for some in texts]
         else:
-            found = self.search(sources, beam_width, max_length, **options)
+            found = self.search(sources, beam_width, max_length, wanted=1, **options)
             texts = [some[0].text for some in found]
         return texts[0] if single else texts
 
@@ -99,6 +101,7 @@ class Generation:
         length_penalty=0.0,
         coverage_penalty=0.0,
         batch_size=64,
+        wanted=None,
     ):
         """Write the likeliest texts for each source, by beam search.
 
@@ -110,10 +113,12 @@ class Generation:
             length_penalty: See `kattn.decoding.beam_search`.
             coverage_penalty: Likewise.
             batch_size: Sources that are read at a time.
+            wanted: How many of them are wanted: a search ends once nothing can come to
+                be better. As many as the beam is wide if `None`.
 
         Returns:
             For each source a list of `Hypothesis(text, score)`, the best first: as many
-            as the beam is wide, or all that there are.
+            as are wanted, or all that there are.
 
         Raises:
             ValueError: If a number is not a positive integer, or a source has more
@@ -124,8 +129,14 @@ class Generation:
             "length_penalty": float(length_penalty),
             "coverage_penalty": float(coverage_penalty),
         }
-        write = functools.partial(self._search, beam_width=beam_width, **penalties)
-        return self._written(texts, write, max_length, batch_size)
+        if wanted is not None:
+            _check_positive("wanted", wanted)
+            wanted = min(wanted, beam_width)
+        write = functools.partial(
+            self._search, beam_width=beam_width, wanted=wanted, **penalties
+        )
+        found = self._written(texts, write, max_length, batch_size)
+        return [some[:wanted] for some in found]
 
     def hypotheses(self, inputs, length, beam_width, **options):
         """The search itself, of sources that are preprocessed: part of a graph.
@@ -136,8 +147,8 @@ class Generation:
                 `kattn.decoding.beam_search`; one of a source of n tokens has at most
                 `2 n + 10`, and none where there is no token.
             beam_width: How many texts are kept at each step, and found.
-            **options: As for `kattn.decoding.beam_search`: `length_penalty`,
-                `coverage_penalty` and `return_alignments`.
+            **options: As for `kattn.decoding.beam_search`: `wanted`,
+                `length_penalty`, `coverage_penalty` and `return_alignments`.
 
         Returns:
             `kattn.decoding.Hypotheses`.
@@ -147,14 +158,12 @@ class Generation:
         """
         _check_positive("beam_width", beam_width)
         pre = self.preprocessor
-        encoded = self.encode(inputs)
-        memory, states = keras.tree.map_structure(
-            lambda x: ops.repeat(x, beam_width, axis=0), encoded
-        )
+        memory, states = self.encode(inputs)
         return beam_search(
-            lambda tokens, states: self.step(tokens, states, memory),
-            states,
-            encoded[0].mask,
+            functools.partial(self.step, readers=beam_width),
+            [ops.repeat(x, beam_width, axis=0) for x in states],
+            memory.mask,
+            memory=memory,
             start=pre.start_id,
             end=pre.end_id,
             limits=_limits(inputs, length),
@@ -202,7 +211,11 @@ class Generation:
             )
         _check_positive("beam_width", beam_width)
         write = functools.partial(
-            self._search, beam_width=beam_width, return_alignments=True, **penalties
+            self._search,
+            beam_width=beam_width,
+            wanted=1,
+            return_alignments=True,
+            **penalties,
         )
         texts = checked(texts)
         pre, found = self.preprocessor, [None] * len(texts)

@@ -300,4 +300,6 @@ def copy_cell(cell, recurrent, end):
     take(getattr(recurrent, f"weight_ih_{end}"), gates(cell.kernel))
     take(getattr(recurrent, f"weight_hh_{end}"), gates(cell.recurrent_kernel))
     take(getattr(recurrent, f"bias_ih_{end}"), gates(bias[0]))
-    take(getattr(recurrent, f"bias_hh_{end}"), gates(bias[1]))
+    second = getattr(recurrent, f"bias_hh_{end}")
+    take(second, gates(bias[1]))
+    second.requires_grad_(len(order) == 3)  # or Adam moves an LSTM's sum twice as far

@@ -77,11 +77,12 @@ class Seq2Seq(nn.Module):
 
 
 def copy_lstm_cell(cell, module):
-    """An LSTM cell's weights: one bias, and gates in the same order."""
+    """An LSTM cell's weights: one bias is taught, and gates are in the same order."""
     take(module.weight_ih, cell.kernel.numpy().T)
     take(module.weight_hh, cell.recurrent_kernel.numpy().T)
     take(module.bias_ih, cell.bias)
     take(module.bias_hh, 0 * cell.bias.numpy())
+    module.bias_hh.requires_grad_(False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +128,7 @@ def beam(model, ids, mask, tokens, width):
     found = torch.zeros_like(written)
     rows = width * torch.arange(batch)[:, None]
     at = 0
-    while (log_p.amax(1) > scores.amin(1)).any():
+    while (log_p.amax(1) > scores[:, 0]).any():  # the best is all that is wanted
         states = model.step(model.target(last.flatten()), *states, memory, mask)
         log_next = model.output(states[-1]).log_softmax(1)
         log_next[:, tokens.never] = -torch.inf

@@ -12,6 +12,7 @@ steps, and every text that is written.
 
 import argparse
 import functools
+import itertools
 import os
 import tempfile
 
@@ -113,16 +114,20 @@ def torch_training(folder, compiled=False, dtype="float32"):
         source = [cut(a, source_mask) for a in (x["encoder_token_ids"], source_mask)]
         fed, y = cut(x["decoder_token_ids"], mask), cut(y, mask)
         tensors.append(((*source, fed), y.long().flatten()))
-    optimizer = torch.optim.Adam(module.parameters(), RATE, eps=1e-7)  # Keras's eps
+    taught = [x for x in module.parameters() if x.requires_grad]
+    optimizer = torch.optim.Adam(taught, RATE)
+    numbers = itertools.count(1)
 
     def step():
         losses = []
-        for inputs, y in tensors:
+        for (inputs, y), t in zip(tensors, numbers, strict=False):
+            # Keras adds its epsilon before the slopes' mean square is made unbiased.
+            optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**t) ** 0.5
             optimizer.zero_grad()
             logits = module(*inputs).flatten(0, 1)
             loss = torch.nn.functional.cross_entropy(logits, y, ignore_index=0)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
+            torch.nn.utils.clip_grad_norm_(taught, CLIP)
             optimizer.step()
             losses.append(loss.item())
         return [[np.mean(losses)]]

@@ -304,6 +304,32 @@ def test_a_prepared_memory_is_the_memory(kind):
         np.testing.assert_array_equal(numpy(a), numpy(b))
 
 
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(
+    "parts",
+    [{"score": "general"}, {"region": "local_p"}, {"normalizer": "monotonic"}],
+    ids=str,
+)
+def test_several_readers_of_a_text_read_as_if_it_stood_there_for_each(kind, parts):
+    if kind == "bahdanau" and parts.get("region"):
+        parts = {"region": "local_m"}
+    cell = made(kind, (2, 4), (2, 5, 6), **parts)
+    inputs, memory = draw((6, 4), (2, 5, 6))
+    mask = np.arange(5) < [[5], [3]]
+    tiled = cell.prepare(np.repeat(memory, 3, 0), np.repeat(mask, 3, 0))
+    states = cell.initial_state(tiled)
+    for readers, read in ((1, tiled), (3, cell.prepare(memory, mask))):
+        before = states
+        for _ in range(3):
+            output, before, weights = cell(
+                inputs, before, read, readers=readers, return_attention_scores=True
+            )
+        if readers == 1:
+            expected = output, weights
+    np.testing.assert_allclose(output, expected[0], atol=1e-6)
+    np.testing.assert_allclose(weights, expected[1], atol=1e-6)
+
+
 def test_starts_from_given_states():
     memory, h, c = draw((2, 5, 6), (2, 3), (2, 3))
     cell = LuongCell(keras.layers.LSTMCell(3), normalizer="monotonic")
