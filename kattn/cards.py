@@ -14,6 +14,7 @@ from kattn.datasets.description import LABELLED, PARALLEL
 from kattn.datasets.description import describe as describe_corpus
 from kattn.files import replacing
 from kattn.listing import Preset, describe
+from kattn.models import manifest, weight_files
 from kattn.models.families import family
 from kattn.recipe import Recipe
 from kattn.seq2seq_recipe import Seq2SeqRecipe, writes
@@ -53,6 +54,9 @@ def publish(run, folder) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         made, former = Path(beside, "made"), Path(beside, "former")
         shutil.copytree(run / "preset", made)
+        for path in made.glob("*.weights.h5"):
+            weight_files.rewrite(path)
+        manifest.write(made)
         shutil.copyfile(run / "metrics.json", made / "metrics.json")
         (made / "recipe.toml").write_text(tomli_w.dumps(keys), encoding="utf-8")
         for name in _KEPT:

@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kattn import last_words
 from kattn.names import unknown
 
 _TO_MEET = 60  # seconds that processes wait for each other
@@ -71,17 +72,21 @@ class Processes:
         Args:
             folder: Of the run, to go on with.
         """
-        try:
+        if self.count == 1:
             yield
+            return
+        lost = (
+            "Another process of this training has stopped, or cannot be reached. "
+            f"To go on, start all {self.count} of them again with --resume {folder}"
+        )
+        try:
+            with last_words.spoken(lost):  # JAX aborts those whose process 0 is gone
+                yield
         except (RuntimeError, ValueError) as error:  # JAX's are either
-            if self.count == 1 or not _LOST.search(str(error)):
+            if not _LOST.search(str(error)):
                 raise
             atexit.register(_leave)
-            raise RuntimeError(
-                "Another process of this training has stopped, or cannot be reached. "
-                f"To go on, start all {self.count} of them again with --resume "
-                f"{folder} ({_short(error)})"
-            ) from error
+            raise RuntimeError(f"{lost} ({_short(error)})") from error
 
     def part(self):
         """Go separate ways after the training.
@@ -184,6 +189,12 @@ def _meet(coordinator, num_processes, process_id):
         )
     if process_id == 0:
         _check_free(coordinator)
+    where = coordinator or "the coordinator that JAX found"
+    apart = (
+        f"{num_processes or 'All'} processes did not meet at {where} within "
+        f"{_TO_MEET} s. Is process 0 running there, are all of them, each with a "
+        "--process-id of its own, and is --num-processes the same for all?"
+    )
     # In a thread that can be left: JAX aborts when its own time is over.
     meeting = ThreadPool(1).apply_async(
         jax.distributed.initialize,
@@ -194,20 +205,15 @@ def _meet(coordinator, num_processes, process_id):
         },
     )
     try:
-        meeting.get(_TO_MEET)
+        with last_words.spoken(apart):  # JAX aborts one that is not waited for
+            meeting.get(_TO_MEET)
     except ValueError:
         if coordinator is not None:
             raise
         # JAX found no cluster that it knows: this process is alone.
     except (multiprocessing.TimeoutError, RuntimeError) as error:
         atexit.register(_leave)
-        raise RuntimeError(
-            f"{num_processes or 'All'} processes did not meet at "
-            f"{coordinator or 'the coordinator that JAX found'} within {_TO_MEET} s. "
-            "Is process 0 running there, are all of them, each with a --process-id of "
-            "its own, and is --num-processes the same for all? "
-            f"({_short(error) or 'no answer'})"
-        ) from error
+        raise RuntimeError(f"{apart} ({_short(error) or 'no answer'})") from error
 
 
 def _check_free(coordinator):

@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import h5py
-
-from kattn.files import replacing
-from kattn.models import manifest
+from kattn.models import manifest, weight_files
 
 
 def save(model, folder):
@@ -22,24 +19,5 @@ def save(model, folder):
     model.set_weights(rounded)
     model.save_to_preset(folder)
     for path in Path(folder).glob("*.weights.h5"):
-        _halve(path)
+        weight_files.rewrite(path, halve=True)
     manifest.write(Path(folder))
-
-
-def _halve(path):
-    with (
-        replacing(path) as made,
-        h5py.File(made, "w") as half,
-        h5py.File(path) as whole,
-    ):
-
-        def copy(name, item):
-            if isinstance(item, h5py.Group):
-                copied = half.require_group(name)
-            else:
-                dtype = "float16" if item.dtype == "float32" else item.dtype
-                copied = half.create_dataset(name, data=item[()], dtype=dtype)
-            copied.attrs.update(item.attrs)
-
-        whole.visititems(copy)
-        half.attrs.update(whole.attrs)
