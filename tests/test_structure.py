@@ -55,7 +55,8 @@ ARROWS = {
     "listing": {"models"},
     "demo": MODELS | {"attention_page", "datasets", "demo_examples", "listing"},
     "demo_examples": set(),
-    "distribution": BASE,
+    "last_words": set(),
+    "distribution": BASE | {"last_words"},
     "cards": {"datasets", "files", "listing", "models", "recipe"}
     | {"seq2seq_recipe", "writing_cards"},
     "writing_cards": {"writing"},
