@@ -50,7 +50,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         num_layers: How many recurrences stand on each other, on either side.
         attention: `"luong"`, `"bahdanau"` or `"none"`, see above.
         score: How similar is a position to the query, as for `kattn.layers.Attention`;
-            the paper's, `"general"` or `"additive"`, if `None`.
+            the paper's, `"general"` or `"additive"`, if `None`. The general one, a sum
+            over all pairs of entries, soon reads a single position under Adam: where
+            one word is made of several, `"additive"` learns faster.
         region: Which positions may be seen, likewise; `"local_m"` and `"local_p"` are
             Luong's.
         normalizer: How energies become weights, likewise; `"monotonic"` reads on and
