@@ -2,10 +2,7 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import itertools
-import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,14 +23,15 @@ from kattn import (
     report,
     robustness,
     seq2seq_recipes,
-    serving,
 )
+from kattn.asked import asked
 from kattn.datasets.equality import apart, unseen
 from kattn.models.families import FAMILIES, family
 from kattn.models.word_embedding import NAME
 from kattn.progress import CHECKPOINT, Progress
 from kattn.recipe import Recipe
-from kattn.run_files import new_folder, versions, write_history, write_metrics
+from kattn.run_files import versions, write_history, write_metrics
+from kattn.saved_models import write_saved_model
 
 #: Where a run keeps the training on another corpus that it begins with.
 FIRST = "first"
@@ -61,37 +59,10 @@ def run(arguments: dict) -> Path:
     arguments = dict(arguments)
     names = ("distribute", "coordinator", "num_processes", "process_id")
     processes = distribution.begin(*(arguments.pop(name, None) for name in names))
-    output = arguments.pop("output", None)
-    resume = arguments.pop("resume", None)
-    tensorboard = arguments.pop("tensorboard", False)
-    file = arguments.pop("recipe", None)
-    if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise ImportError(
-            "--tensorboard needs the package tensorboard, which is not installed: "
-            'pip install "kattn[tensorboard]"'
-        )
-    if resume is not None:
-        if arguments or file or output:
-            given = sorted([*arguments, *(["recipe"] if file else [])])
-            given += ["output"] if output else []
-            raise ValueError(
-                "A resumed run keeps its recipe, so --resume stands alone. "
-                f"Received beside it: {', '.join(given)}"
-            )
-        folder = Path(resume)
-        if not (folder / "recipe.toml").is_file():
-            raise FileNotFoundError(f"There is no run to resume in {str(folder)!r}.")
-        if (folder / "metrics.json").is_file():
-            raise ValueError(f"The run in {str(folder)!r} is finished.")
-        chosen = Recipe(**recipe.read(folder / "recipe.toml"))
-        return _all(chosen, folder, tensorboard, processes)
-    recipe.check(arguments)
-    chosen = complete({**(recipe.read(file) if file else {}), **arguments})
-    if processes.count > 1 and output is None:
+    alone = processes.count == 1 or arguments.get("resume")
+    if not alone and arguments.get("output") is None:
         raise ValueError("Processes that train together are told where: --output")
-    return _all(
-        chosen, new_folder(chosen.model, chosen.dataset, output), tensorboard, processes
-    )
+    return _all(*asked(arguments, Recipe, complete), processes)
 
 
 def _all(chosen, folder, tensorboard, processes):
@@ -234,7 +205,7 @@ def train(
     report.show_figures(figures, console)
 
     classifier.save_to_preset(folder / "preset")
-    _write_saved_model(classifier, folder)
+    write_saved_model(classifier, folder)
     # Ten of all classes: official splits are often sorted by class.
     shown = test.take(np.random.default_rng(0).permutation(len(test))[:10])
     if classifier.weighs_words:
@@ -373,29 +344,3 @@ def _class_weight(chosen, corpus):
     classes = np.unique(corpus.train.labels)
     weights = compute_class_weight("balanced", classes=classes, y=corpus.train.labels)
     return {int(c): float(w) for c, w in zip(classes, weights, strict=True)}
-
-
-def _write_saved_model(classifier, folder):
-    """The export for serving, by TensorFlow whatever the backend of this process is."""
-    if keras.backend.backend() == "tensorflow":
-        serving.export(classifier, folder / "saved_model")
-        return
-    command = [sys.executable, "-m", "kattn", "export"]
-    # The child finds this kattn, also where a checkout is run without installing it.
-    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")]
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-    }
-    done = subprocess.run(
-        [*command, str((folder / "preset").absolute()), str(folder / "saved_model")],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise RuntimeError(
-            f"TensorFlow could not write the export: {done.stderr.strip()[-1000:]}"
-        )

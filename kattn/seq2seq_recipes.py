@@ -9,9 +9,11 @@ import keras
 from rich.console import Console
 
 from kattn import pictures, recipe, repeats, seq2seq_building, writing
+from kattn.asked import asked
 from kattn.models import half_precision
 from kattn.progress import CHECKPOINT, Progress
-from kattn.run_files import new_folder, versions, write_history, write_metrics
+from kattn.run_files import versions, write_history, write_metrics
+from kattn.saved_models import write_saved_model
 from kattn.seq2seq_recipe import MODEL, Seq2SeqRecipe, writes
 
 
@@ -43,28 +45,11 @@ def run(arguments: dict) -> Path:
             empty.
         FileNotFoundError: If a file named is not there.
     """
-    arguments = dict(arguments)
-    output = arguments.pop("output", None)
-    resume = arguments.pop("resume", None)
-    file = arguments.pop("recipe", None)
-    if resume is not None:
-        if arguments or file or output:
-            raise ValueError(
-                "A resumed run keeps its recipe, so --resume stands alone. Received "
-                f"beside it: {', '.join(filter(None, [*arguments, file, output]))}"
-            )
-        folder = Path(resume)
-        if (folder / "metrics.json").is_file():
-            raise ValueError(f"The run in {str(folder)!r} is finished.")
-        keys = recipe.read(folder / "recipe.toml", Seq2SeqRecipe)
-        chosen = Seq2SeqRecipe(**keys)
-    else:
-        recipe.check(arguments, Seq2SeqRecipe)
-        keys = recipe.read(file, Seq2SeqRecipe) if file else {}
-        chosen = Seq2SeqRecipe(**{**keys, **arguments})
-        folder = new_folder(chosen.model, chosen.dataset, output)
+    chosen, folder, tensorboard = asked(
+        arguments, Seq2SeqRecipe, lambda keys: Seq2SeqRecipe(**keys)
+    )
     try:
-        return (train_seeds if chosen.seeds else train)(chosen, folder)
+        return (train_seeds if chosen.seeds else train)(chosen, folder, tensorboard)
     except KeyboardInterrupt:
         if (folder / "recipe.toml").is_file():
             Console(highlight=False).print(
@@ -73,14 +58,15 @@ def run(arguments: dict) -> Path:
         raise
 
 
-def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
-    """Train, measure and save by a recipe; go on where a former try stopped.
+def train(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) -> Path:
+    """Train, measure, save and export by a recipe; go on where a former try stopped.
 
     Args:
         chosen: The recipe.
-        folder: The run's folder: it gets `preset/`, `metrics.json`, `history.csv`,
-            `recipe.toml`, `learning_curves.png` and `written.tsv`, what was written of
-            the test split.
+        folder: The run's folder: it gets `preset/`, `saved_model/1/`, `metrics.json`,
+            `history.csv`, `recipe.toml`, `learning_curves.png` and `written.tsv`, what
+            was written of the test split.
+        tensorboard: Whether to write logs for TensorBoard to `tensorboard/`.
 
     Returns:
         The folder.
@@ -104,6 +90,9 @@ def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
         f"{chosen.model}: {model.count_params():,} parameters, {len(pairs[0]):,} pairs "
         f"to learn from, at most {chosen.epochs} epochs; writing to {folder}"
     )
+    callbacks = [progress]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     if not progress.finished(chosen.epochs):
         model.fit(
             pairs,
@@ -111,7 +100,7 @@ def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
             validation_data=seq2seq_building.fitting(model, corpus.validation.pairs()),
             epochs=chosen.epochs,
             initial_epoch=progress.next_epoch,
-            callbacks=[progress],
+            callbacks=callbacks,
             seed=chosen.seed,
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -120,6 +109,7 @@ def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
         half_precision.save(model, folder / "preset")
     else:
         model.save_to_preset(folder / "preset")
+    write_saved_model(model, folder)
     metrics = {"validation": measure(model, corpus.validation, chosen)[0]}
     metrics["test"], written, references = measure(model, corpus.test, chosen)
     metrics["length_quartiles"] = writing.by_length(
@@ -156,13 +146,14 @@ def train(chosen: Seq2SeqRecipe, folder: Path) -> Path:
     return folder
 
 
-def train_seeds(chosen: Seq2SeqRecipe, folder: Path) -> Path:
+def train_seeds(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) -> Path:
     """Train with each seed of a recipe, and keep the run that is best on validation.
 
     Args:
         chosen: The recipe.
         folder: The run's folder: it gets what `train` writes for the best run, and a
             folder `seed_<n>` with all of each.
+        tensorboard: As for `train`.
 
     Returns:
         The folder.
@@ -173,7 +164,7 @@ def train_seeds(chosen: Seq2SeqRecipe, folder: Path) -> Path:
     finished = {seed: folder / f"seed_{seed}" for seed in chosen.seeds}
     for seed, one in finished.items():
         if not (one / "metrics.json").is_file():
-            train(dataclasses.replace(same, seed=seed), one)
+            train(dataclasses.replace(same, seed=seed), one, tensorboard)
     metrics = repeats.keep_best(folder, finished)
     metrics["measures"] = repeats.of_seeds(finished, writing.MEASURES)
     write_metrics(metrics, folder)

@@ -23,7 +23,8 @@ BASE = {"names", "parts", "masks", "assets", "version", "files"}
 STEPS = {"pairwise", "scores", "regions", "normalizers"} | BASE
 CORE = {"attend", "layers", "shapes"} | STEPS
 MODELS = {"alignment", "text", "models", "ranking", "explanation", "decoding"} | CORE
-RUN = {"progress", "recipe", "repeats", "report", "run_files"} | BASE
+RUN = {"asked", "progress", "recipe", "repeats", "report", "run_files"} | BASE
+RUN |= {"saved_models"}
 WRITE = {"models", "seq2seq_building", "seq2seq_recipe", "seq2seq_recipes", "writing"}
 SERVED = {"serving_classification", "serving_generation"}
 ARROWS = {
@@ -43,6 +44,8 @@ ARROWS = {
     "dropping": {"devices", "text"},
     "writing": set(),
     "run_files": {"files", "version"},
+    "asked": {"recipe", "run_files"},
+    "saved_models": {"serving"},
     "seq2seq_recipe": {"names", "recipe"},
     "seq2seq_building": {"datasets", "models", "seq2seq_recipe", "text"},
     "seq2seq_recipes": RUN | WRITE | {"pictures"},
@@ -98,7 +101,7 @@ ARROWS = {
     "recipes": MODELS
     | RUN
     | WRITE
-    | {"baseline", "building", "datasets", "pictures", "robustness", "serving"}
+    | {"baseline", "building", "datasets", "pictures", "robustness"}
     | {"distribution"},
 }
 KERAS_ALONE = {"names", "version", "assets", "parts", "masks"}

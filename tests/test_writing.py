@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kattn import cards, evaluation, listing, recipes, writing
 from kattn.models import (
@@ -69,10 +70,13 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
     assert 0 <= metrics["test"]["word_error_rate"] <= 1
     assert {path.name for path in folder.iterdir()} == {
         *("preset", "metrics.json", "history.csv", "recipe.toml", "written.tsv"),
-        "learning_curves.png",
+        *("learning_curves.png", "saved_model"),
     }
     model = AttentionSeq2Seq.from_preset(folder / "preset")
-    assert len(model.generate(["101", "11"])) == 2
+    texts = model.generate(["101", "11"], beam_width=2)
+    served = tf.saved_model.load(str(folder / "saved_model" / "1"))
+    answer = served.signatures["generate"](text=tf.constant(["101", "11"]))
+    assert [text.decode() for text in answer["texts"].numpy()[:, 0]] == texts
     with pytest.raises(ValueError, match="is finished"):
         recipes.run({"resume": "run"})
 

@@ -14,6 +14,7 @@ from kattn.layers import AttentionRNN, BahdanauCell, LuongCell
 from kattn.models.layouts import Layouts
 from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder, WideOrthogonal
+from kattn.models.word_embedding import own_policy
 from kattn.names import unknown
 
 ATTENTIONS = ("luong", "bahdanau", "none")
@@ -107,14 +108,14 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             source_vocabulary_size,
             embedding_dim,
             embeddings_initializer=_unit_variance(),
-            dtype=dtype,
+            dtype=own_policy(dtype, "source_embedding"),
             name="source_embedding",
         )
         self.target_embedding = keras.layers.ReversibleEmbedding(  # for tied logits
             target_vocabulary_size,
             embedding_dim,
             embeddings_initializer=_unit_variance(),
-            dtype=dtype,
+            dtype=own_policy(dtype, "target_embedding"),
             name="target_embedding",
         )
         self.target_embedding.supports_masking = True  # of what it makes logits of

@@ -182,6 +182,11 @@ class Generation:
         """What was compiled, by what is fixed in it."""
         return {}
 
+    def quantize(self, *args, **kwargs):
+        """Keep weights in fewer bits, as `keras.Model.quantize` does."""
+        super().quantize(*args, **kwargs)
+        self._functions.clear()  # they compute with the former
+
     def explain(self, texts, beam_width=5, max_length=None, batch_size=64, **penalties):
         """Write the likeliest text for each source, and tell what was read for it.
 

@@ -14,6 +14,16 @@ class LeanTask:
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        """Keep weights in fewer bits, as `keras.Model.quantize` does.
+
+        Where no `filters` say what is to be kept so, it is the vectors of tokens: they
+        are what these models have most of, and what a preset can hold so.
+        """
+        embedding = keras.layers.Embedding
+        filters = filters or (lambda layer: isinstance(layer, embedding))
+        super().quantize(mode, config=config, filters=filters, **kwargs)
+
     def save_task_weights(self, filepath):
         """Save the weights that are not the backbone's, without the optimizer's."""
         with self._without_optimizer():

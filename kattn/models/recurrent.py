@@ -85,17 +85,19 @@ class RecurrentEncoder(keras.layers.Layer):
         self.units = units
         self.cell = cell
         self.directions = directions
-        self.recurrent = _CELLS[cell](
+        recurrent = _CELLS[cell](
             units,
             return_sequences=True,
             return_state=True,
             recurrent_initializer=WideOrthogonal(),
             dtype=self.dtype_policy,
         )
+        if directions != "forward":
+            recurrent = in_both_directions(recurrent, merge_mode=directions)
+        # Not before, or Keras would count the one that the two are copies of, too.
+        self.recurrent = recurrent
         self._packs = cell == "gru" and directions != "forward" and on_cpu()
         self.supports_jit = not self._packs
-        if directions != "forward":
-            self.recurrent = in_both_directions(self.recurrent, merge_mode=directions)
 
     def build(self, inputs_shape):
         """Build the recurrence."""

@@ -64,6 +64,7 @@ class WordTokenizer(keras_hub.tokenizers.Tokenizer):
         self.case_fold = bool(case_fold)
         self.file_assets = [_ASSET]
         self.set_vocabulary(vocabulary)
+        self.built = True  # or Keras will not quantize a model that has one
 
     # === Strings and ids ===
 

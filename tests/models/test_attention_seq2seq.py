@@ -316,6 +316,26 @@ JAX = """
 """
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_with_tokens_in_eight_bits_it_is_saved_again_and_again(tied, tmp_path):
+    model = drawn(tie_embeddings=tied)
+    sources = words(8)[0]
+    before = model.search(sources)
+    model.quantize("int8")
+    expected = model.search(sources)
+    assert expected != before  # as what was compiled before would give
+    for folder in (tmp_path / "once", tmp_path / "twice"):
+        model.save_to_preset(folder)
+        model = AttentionSeq2Seq.from_preset(folder)
+        for name in ("source_embedding", "target_embedding"):
+            assert getattr(model.backbone, name).quantization_mode == "int8"
+        for some, others in zip(model.search(sources), expected, strict=True):
+            assert [x.text for x in some] == [x.text for x in others]
+            np.testing.assert_allclose(
+                [x.score for x in some], [x.score for x in others], rtol=1e-5
+            )
+
+
 def test_jax_writes_what_tensorflow_writes(tmp_path, on_jax):
     model = drawn()
     sources, _ = words(6)

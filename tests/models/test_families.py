@@ -109,7 +109,7 @@ def test_saved_and_loaded_it_answers_the_same(trained, tmp_path):
 def test_with_words_in_eight_bits_it_is_saved_again_and_again(name, tmp_path):
     kin, model = make(name)
     inputs = model.preprocessor(texts(kin, 8)[0])
-    model.quantize("int8", filters=NAME)
+    model.quantize("int8")
     expected = np.array(model(inputs))
     for folder in (tmp_path / "once", tmp_path / "twice"):
         model.save_to_preset(folder)
