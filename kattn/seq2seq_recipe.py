@@ -36,6 +36,7 @@ class Seq2SeqRecipe:
         units: Width of a recurrence in each direction.
         cell: `"lstm"` or `"gru"`.
         num_layers: How many recurrences stand on each other.
+        directions: `"concat"` or `"forward"`.
         attention: `"luong"`, `"bahdanau"` or `"none"`.
         score: Name of a score.
         region: Name of a region.
@@ -76,6 +77,7 @@ class Seq2SeqRecipe:
     units: int | None = None
     cell: str | None = None
     num_layers: int | None = None
+    directions: str | None = None
     attention: str | None = None
     score: str | None = None
     region: str | None = None
@@ -115,8 +117,8 @@ class Seq2SeqRecipe:
     def backbone_options(self) -> dict:
         """The arguments of the backbone that the recipe gives."""
         names = (
-            *("embedding_dim", "units", "cell", "num_layers", "attention", "score"),
-            *("region", "normalizer", "input_feeding", "dropout"),
+            *("embedding_dim", "units", "cell", "num_layers", "directions"),
+            *("attention", "score", "region", "normalizer", "input_feeding", "dropout"),
         )
         options = {name: getattr(self, name) for name in names}
         return {name: x for name, x in options.items() if x is not None}

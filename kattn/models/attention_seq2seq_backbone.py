@@ -49,6 +49,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         units: Width of the decoder's state and of each direction of the encoder's.
         cell: `"lstm"` or `"gru"`.
         num_layers: How many recurrences stand on each other, on either side.
+        directions: How the source is read: `"concat"` for both ways, or `"forward"`.
+            Then the decoder starts from `tanh(b)`, and with `normalizer="monotonic"`
+            each word depends on no more of the source than was read for it.
         attention: `"luong"`, `"bahdanau"` or `"none"`, see above.
         score: How similar is a position to the query, as for `kattn.layers.Attention`;
             the paper's, `"general"` or `"additive"`, if `None`. The general one, a sum
@@ -90,6 +93,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         units=256,
         cell="lstm",
         num_layers=1,
+        directions="concat",
         attention="luong",
         score=None,
         region="global",
@@ -120,7 +124,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         )
         self.target_embedding.supports_masking = True  # of what it makes logits of
         self.encoders = [
-            RecurrentEncoder(units, cell, dtype=dtype, name=f"encoder_{i}")
+            RecurrentEncoder(units, cell, directions, dtype=dtype, name=f"encoder_{i}")
             for i in range(num_layers)
         ]
         cells = [
@@ -163,7 +167,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         for encoder in self.encoders:
             memory, last = encoder(memory, mask=live)  # (B, Ts, 2 units)
             memory = self.dropouts["memory"](memory)
-        start = ops.split(self.bridge(last), len(sizes), axis=-1)
+        # What it starts from is known only once all was read.
+        known = last if directions != "forward" else ops.zeros_like(last)
+        start = ops.split(self.bridge(known), len(sizes), axis=-1)
         if attention == "none":  # or rather: of one position
             memory = ops.expand_dims(last, axis=1)  # (B, 1, 2 units)
             live = ops.any(live, axis=1, keepdims=True)  # (B, 1)
@@ -191,6 +197,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         self.units = units
         self.cell = cell
         self.num_layers = num_layers
+        self.directions = directions
         self.attention = attention
         self.score = asking.score
         self.region = asking.region
@@ -203,7 +210,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
 
         Returns:
             A `keras.Model` of `encoder_token_ids` and `encoder_padding_mask` that gives
-            a dictionary: `memory` `(B, Ts, 2 * units)`, its `memory_mask` `(B, Ts)`,
+            a dictionary: `memory` `(B, Ts, 2 * units)` of both directions, its `memory_mask` `(B, Ts)`,
             and `initial_state`, a list of the decoder's first states. Without
             attention, Ts is 1.
         """
@@ -232,6 +239,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             "units": self.units,
             "cell": self.cell,
             "num_layers": self.num_layers,
+            "directions": self.directions,
             "attention": self.attention,
             "score": scores.serialize(self.score),
             "region": regions.serialize(self.region),

@@ -295,6 +295,29 @@ def test_variants_learn_in_half_precision_and_is_saved(options, tmp_path):
     np.testing.assert_array_equal(np.array(again(x)), np.array(model(x)))
 
 
+def test_one_way_and_monotonic_it_writes_before_the_source_has_ended():
+    model = drawn(directions="forward", normalizer="monotonic")
+    cell = model.backbone.decoder.cell
+    cell.normalizer.r.assign(-0.3)
+    (kernel,) = cell.score.variables
+    kernel.assign(5 * kernel)  # so that it reads on
+    whole, begun = ["abcdabcdab"], ["abcda"]
+    tokens = ["a b c d a b"]
+    alignment = model.backbone.attention_model()
+
+    def read(sources):
+        x, _, _ = model.preprocessor({"encoder_text": sources, "decoder_text": tokens})
+        return np.array(model(x)), np.array(alignment(x)["alignment"])
+
+    (all_of, where), (some, _) = read(whole), read(begun)
+    places = where[0, :6].argmax(axis=-1)
+    stopped = where[0, :6].sum(axis=-1) > 0.5
+    within = np.logical_and(stopped, places < 5)
+    assert 0 < within.sum() < 6, places
+    np.testing.assert_allclose(all_of[0, :6][within], some[0, :6][within], atol=1e-6)
+    assert np.abs(all_of - some)[0, :6][~within].max() > 1e-3
+
+
 JAX = """
     import json
     import sys
