@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from kattn import recipe, report, seq2seq_building
+from kattn import recipe, report, seq2seq_building, writing
 from kattn.models import AttentionSeq2Seq
 from kattn.seq2seq_recipe import Seq2SeqRecipe
 from kattn.seq2seq_recipes import measure
@@ -24,10 +24,13 @@ def evaluate(folder, arguments: dict) -> dict:
 
     Raises:
         ValueError: If an argument does not say where the corpus is.
+        ImportError: If the recipe has BLEU, and sacrebleu is not installed.
     """
     recipe.check_placed(arguments, _DATA)
     keys = recipe.read(folder / "recipe.toml", Seq2SeqRecipe)
     chosen = Seq2SeqRecipe(**{**keys, **arguments})
+    if chosen.bleu:
+        writing.check_bleu()
     console = Console(highlight=False)
     model = AttentionSeq2Seq.from_preset(folder)
     figures, *_ = measure(model, seq2seq_building.corpus_of(chosen).test, chosen)

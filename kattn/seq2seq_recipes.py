@@ -73,6 +73,8 @@ def train(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) -> Pat
     """
     console = Console(highlight=False)
     began = time.perf_counter()
+    if chosen.bleu:
+        writing.check_bleu()
     corpus = seq2seq_building.corpus_of(chosen)
     for note in corpus.notes:
         console.print(note)

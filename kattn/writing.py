@@ -1,5 +1,6 @@
 """How good written texts are: beside what may be written."""
 
+import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
@@ -108,14 +109,19 @@ def edit_distance(left: Sequence, right: Sequence) -> int:
     return int(row[-1])
 
 
-def _bleu(written, references):
-    try:
-        import sacrebleu
-    except ImportError as error:
+def check_bleu() -> None:
+    """Raise an `ImportError` where BLEU cannot be measured: before long work."""
+    if importlib.util.find_spec("sacrebleu") is None:
         raise ImportError(
             "BLEU is measured by the package sacrebleu, which is not installed: "
             'pip install "kattn[bleu]"'
-        ) from error
+        )
+
+
+def _bleu(written, references):
+    check_bleu()
+    import sacrebleu
+
     most = max(map(len, references))
     # Where there are fewer references than most have, sacrebleu takes None.
     columns = [

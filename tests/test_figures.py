@@ -36,6 +36,8 @@ def test_a_slice_agrees_with_the_whole(preset, shared_data):
         where["data_dir"] = str(
             shared_data(FOLDERS.get(preset.corpus, preset.corpus.split("_")[0]))
         )
+    if "bleu" in preset.measures:
+        pytest.importorskip("sacrebleu", reason="BLEU's package is not installed")
     found = evaluate(preset.name, {**where, "limit": SLICE})
     metrics = json.loads((folders()[preset.name] / "metrics.json").read_text())
     whole, size = metrics["test"]["accuracy"], metrics["test"]["examples"]

@@ -1,5 +1,6 @@
 """Figures of what was written, and train.py for models that write."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -148,3 +149,14 @@ def test_keys_that_are_none_of_a_recipe():
         Seq2SeqRecipe(target_tokens="words")
     with pytest.raises(ValueError, match="'dropout' is less than 1"):
         Seq2SeqRecipe(dropout=1.0)
+
+
+def test_bleu_that_cannot_be_measured_is_told_before_the_training(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == "sacrebleu" else find(name),
+    )
+    with pytest.raises(ImportError, match=r"kattn\[bleu\]"):
+        recipes.run({"model": "attention_seq2seq", "bleu": True, "dataset": "no.tsv"})

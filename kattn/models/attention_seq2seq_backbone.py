@@ -210,9 +210,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
 
         Returns:
             A `keras.Model` of `encoder_token_ids` and `encoder_padding_mask` that gives
-            a dictionary: `memory` `(B, Ts, 2 * units)` of both directions, its `memory_mask` `(B, Ts)`,
-            and `initial_state`, a list of the decoder's first states. Without
-            attention, Ts is 1.
+            a dictionary: `memory` `(B, Ts, 2 * units)`, or `units` of one direction,
+            its `memory_mask` `(B, Ts)`, and `initial_state`, a list of the decoder's
+            first states. Without attention, Ts is 1.
         """
         names = ("encoder_token_ids", "encoder_padding_mask")
         return keras.Model({name: self.input[name] for name in names}, self._encoded)
