@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kattn.devices import on_cpu
-from kattn.models import packed, packed_gru
+from kattn.models import packed, packed_recurrence
 
 _PIECE = 100  # words that are read at a time
 _DRAWN = 512  # words that a right one is compared with
@@ -93,10 +93,10 @@ class LanguageModel(keras.Model):
     def _read(self, words, mask, training):
         """The states after each word, and those after it from the end."""
         readers = self.recurrent.forward_layer, self.recurrent.backward_layer
-        if training and isinstance(readers[0], keras.layers.GRU) and on_cpu():
+        if training and on_cpu():
             live = packed.Live.of(mask)
             cells = (reader.cell for reader in readers)
-            states = packed_gru.read(live.packed(words), live, *cells)
+            states = packed_recurrence.read(live.packed(words), live, *cells)
             return ops.split(live.padded(states), 2, axis=-1)
         before, after = (
             reader(words, mask=mask, training=training) for reader in readers

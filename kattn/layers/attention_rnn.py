@@ -134,8 +134,9 @@ class AttentionRNN(keras.layers.Layer):
                 after += [total + ops.expand_dims(new, -1) for total, new in pairs]
             if mask is not None:
                 live = now[:, width : width + 1] > 0  # (B, 1)
-                pairs = zip(after, before, strict=True)
-                after = [ops.where(live, new, old) for new, old in pairs]
+                pairs = zip(after[2:], before[2:], strict=True)
+                # Output and weights are cleared at the end, all steps at once.
+                after[2:] = [ops.where(live, new, old) for new, old in pairs]
             # On TensorFlow, what is handed on and what is left behind must be alike.
             return after, after
 

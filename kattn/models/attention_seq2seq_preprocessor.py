@@ -98,8 +98,13 @@ class AttentionSeq2SeqPreprocessor(Presets, keras_hub.models.Seq2SeqLMPreprocess
         ends = tf.fill([ids.nrows(), 1], tf.cast(self.end_id, ids.dtype))
         return tf.concat([ids, ends], axis=1)
 
-    def pad_sources(self, ids):
-        """Ragged ids `(B, Ts)` as the encoder's inputs."""
+    def pad_sources(self, ids, buckets=buckets):
+        """Ragged ids `(B, Ts)` as the encoder's inputs.
+
+        Args:
+            ids: The ids.
+            buckets: A function of the longest length to those that are padded to.
+        """
         ids = pad_to_bucket(ids, buckets(self.encoder_sequence_length))
         mask = ids != self.tokenizer.pad_token_id
         return {"encoder_token_ids": ids, "encoder_padding_mask": mask}
@@ -115,13 +120,16 @@ class AttentionSeq2SeqPreprocessor(Presets, keras_hub.models.Seq2SeqLMPreprocess
         """
         tf = tensorflow()
         sources, targets = ids
+        # TensorFlow compiles no length of this model, so there it is padded to any.
+        any_length = keras.backend.backend() == "tensorflow"
+        lengths = _every if any_length else buckets
         # One more for the end.
-        y = pad_to_bucket(targets, buckets(self.decoder_sequence_length + 1))
+        y = pad_to_bucket(targets, lengths(self.decoder_sequence_length + 1))
         mask = y != self.target_tokenizer.pad_token_id
         starts = tf.fill([tf.shape(y)[0], 1], tf.cast(self.start_id, y.dtype))
         fed = tf.concat([starts, y[:, :-1]], axis=1)
         x = {
-            **self.pad_sources(sources),
+            **self.pad_sources(sources, lengths),
             "decoder_token_ids": tf.where(mask, fed, tf.zeros_like(fed)),
             "decoder_padding_mask": mask,
         }
@@ -172,3 +180,7 @@ class AttentionSeq2SeqPreprocessor(Presets, keras_hub.models.Seq2SeqLMPreprocess
         """The preprocessor that `get_config` described."""
         target = keras.layers.deserialize(config["target_tokenizer"])
         return super().from_config({**config, "target_tokenizer": target})
+
+
+def _every(longest):
+    return tuple(range(1, longest + 1))

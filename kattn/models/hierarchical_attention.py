@@ -11,7 +11,7 @@ from keras import ops
 from kattn import normalizers
 from kattn.devices import on_cpu
 from kattn.layers import AttentionPooling, Hierarchical
-from kattn.models import live_steps, packed, packed_gru
+from kattn.models import live_steps, packed, packed_recurrence
 from kattn.models.layouts import Layouts
 from kattn.models.preprocessors import Preprocessor, buckets
 from kattn.models.presets import Presets
@@ -93,7 +93,9 @@ class AttentiveEncoder(keras.layers.Layer):
         """The same without steps over padding, and without projecting it."""
         live = packed.Live.of(mask)
         cells = self._cells()
-        states = packed_gru.read(live.packed(inputs), live, *cells)  # (M, 2 * units)
+        states = packed_recurrence.read(
+            live.packed(inputs), live, *cells
+        )  # (M, 2 * units)
         hidden = live.padded(self.pooling.hidden(states))  # (B, T, attention_units)
         return self.pooling.read(hidden, live.padded(states), mask, training=training)
 

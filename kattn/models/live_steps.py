@@ -6,7 +6,7 @@ does. Here texts are sorted by length, so that those still live are the first ro
 a turn is a few steps over them; the last of these may lie past a text's end, and what
 they give is dropped.
 
-It is for reading alone. Training has `kattn.models.packed_gru`.
+It is for reading alone. Training has `kattn.models.packed_recurrence`.
 """
 
 import contextlib

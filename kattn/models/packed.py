@@ -19,6 +19,7 @@ class Live:
         turned: For each, that which is as far from its text's end, integers `(M,)`.
         starts: Where each of the L steps begins, integers `(L,)`.
         counts: How many texts are live there, integers `(L,)`.
+        before: Of each position past its text's first, the one before it.
     """
 
     mask: object
@@ -26,6 +27,7 @@ class Live:
     turned: object
     starts: object
     counts: object
+    before: object
 
     @classmethod
     def of(cls, mask):
@@ -42,7 +44,8 @@ class Live:
         column = tf.gather_nd(columns, tf.stack([row, step], axis=1))
         turned = tf.gather(starts, tf.gather(lengths, row) - 1 - step) + row
         places = tf.stack([tf.gather(rows, row), column], axis=1)
-        return cls(mask, places, turned, starts, counts)
+        before = (tf.gather(starts, tf.maximum(step - 1, 0)) + row)[counts[0] :]
+        return cls(mask, places, turned, starts, counts, before)
 
     def packed(self, x):
         """What stands at the live positions: `(N, T, ...)` as `(M, ...)`."""

@@ -7,7 +7,7 @@ from keras import ops
 
 from kattn.attend import cleared
 from kattn.devices import on_cpu
-from kattn.models import live_steps, packed, packed_gru
+from kattn.models import live_steps, packed, packed_recurrence
 from kattn.names import unknown
 from kattn.text.libraries import tensorflow
 
@@ -96,7 +96,7 @@ class RecurrentEncoder(keras.layers.Layer):
             recurrent = in_both_directions(recurrent, merge_mode=directions)
         # Not before, or Keras would count the one that the two are copies of, too.
         self.recurrent = recurrent
-        self._packs = cell == "gru" and directions != "forward" and on_cpu()
+        self._packs = directions != "forward" and on_cpu()
         self.supports_jit = not self._packs
 
     def build(self, inputs_shape):
@@ -134,7 +134,7 @@ class RecurrentEncoder(keras.layers.Layer):
         """The states of both directions, without steps over padding."""
         cells = (layer.cell for layer in self._directed())
         live = packed.Live.of(steps)
-        return live.padded(packed_gru.read(live.packed(inputs), live, *cells))
+        return live.padded(packed_recurrence.read(live.packed(inputs), live, *cells))
 
     def _directed(self):
         return self.recurrent.forward_layer, self.recurrent.backward_layer

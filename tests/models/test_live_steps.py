@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kattn.models import live_steps, packed_gru
+from kattn.models import live_steps, packed_recurrence
 from kattn.models.hierarchical_attention import AttentiveEncoder
 from kattn.models.recurrent import RecurrentEncoder
 from kattn.text.libraries import tensorflow
@@ -87,8 +87,10 @@ def test_slopes_are_those_of_training(inputs, reads, monkeypatch):
     inputs = tf.constant(inputs, tf.float32)
     encoder(inputs, MASK)
     calls = []
-    trained = packed_gru.read
-    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or trained(*x))
+    trained = packed_recurrence.read
+    monkeypatch.setattr(
+        packed_recurrence, "read", lambda *x: calls.append(x) or trained(*x)
+    )
 
     @tf.function(autograph=False)
     def slope(training):

@@ -11,7 +11,7 @@ from kattn.models import (
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
     packed,
-    packed_gru,
+    packed_recurrence,
 )
 from kattn.models.recurrent import RecurrentEncoder
 from kattn.text.libraries import tensorflow
@@ -22,11 +22,14 @@ pytestmark = pytest.mark.skipif(
 LENGTHS = np.array([3, 7, 1, 7, 5])
 
 
-def made(dtype="float32", width=4, units=3):
+CELLS = pytest.mark.parametrize("cell", [keras.layers.GRU, keras.layers.LSTM])
+
+
+def made(dtype="float32", width=4, units=3, cell=keras.layers.GRU):
     """Keras's layer, and inputs `(N, T, D)`."""
     keras.utils.set_random_seed(0)
     layer = keras.layers.Bidirectional(
-        keras.layers.GRU(
+        cell(
             units,
             return_sequences=True,
             bias_initializer="random_normal",
@@ -42,7 +45,7 @@ def made(dtype="float32", width=4, units=3):
 def ours(layer, inputs, mask):
     live = packed.Live.of(mask)
     cells = layer.forward_layer.cell, layer.backward_layer.cell
-    return live.padded(packed_gru.read(live.packed(inputs), live, *cells))
+    return live.padded(packed_recurrence.read(live.packed(inputs), live, *cells))
 
 
 def slopes(function, layer, inputs, mask):
@@ -65,9 +68,10 @@ def of_keras(layer, inputs, mask):
     return layer(inputs, mask=mask)
 
 
+@CELLS
 @pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16"])
-def test_it_is_what_keras_gives_and_so_are_the_slopes(dtype):
-    layer, inputs = made(dtype)
+def test_it_is_what_keras_gives_and_so_are_the_slopes(dtype, cell):
+    layer, inputs = made(dtype, cell=cell)
     mask = np.arange(8) < LENGTHS[:, None]
     expected, expected_slopes = slopes(of_keras, layer, inputs, mask)
     got, got_slopes = slopes(ours, layer, inputs, mask)
@@ -78,8 +82,9 @@ def test_it_is_what_keras_gives_and_so_are_the_slopes(dtype):
         np.testing.assert_allclose(a, b, rtol=rounding, atol=rounding)
 
 
-def test_padding_is_zero_and_reaches_nothing():
-    layer, inputs = made()
+@CELLS
+def test_padding_is_zero_and_reaches_nothing(cell):
+    layer, inputs = made(cell=cell)
     mask = np.arange(8) < LENGTHS[:, None]
     states, clean = slopes(ours, layer, inputs, mask)
     assert not np.asarray(ours(layer, inputs, mask))[~mask].any()
@@ -91,8 +96,9 @@ def test_padding_is_zero_and_reaches_nothing():
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_text_with_gaps_is_read_as_one_without():
-    layer, inputs = made()
+@CELLS
+def test_a_text_with_gaps_is_read_as_one_without(cell):
+    layer, inputs = made(cell=cell)
     mask = np.random.default_rng(1).random((5, 8)) < 0.6
     mask[3] = True
     states = np.asarray(ours(layer, inputs, mask))
@@ -152,8 +158,10 @@ def test_the_model_packs_in_training_alone(monkeypatch, tmp_path):
     ids = np.array([[[3, 4, 5, 0], [6, 0, 0, 0]], [[7, 8, 0, 0], [0, 0, 0, 0]]])
     inputs = {"token_ids": ids.astype("int32"), "padding_mask": ids > 0}
     calls = []
-    read = packed_gru.read
-    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or read(*x))
+    read = packed_recurrence.read
+    monkeypatch.setattr(
+        packed_recurrence, "read", lambda *x: calls.append(x) or read(*x)
+    )
     vectors = backbone(inputs)
     backbone.export(tmp_path / "model", verbose=False)  # a SavedModel takes no packed
     assert not calls
@@ -168,15 +176,18 @@ def test_where_xla_is_asked_for_keras_says_that_there_is_none():
     assert not backbone.jit_compile
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("directions", ["concat", "sum"])
-def test_an_encoder_in_training_gives_what_it_gives_else(directions, monkeypatch):
-    encoder = RecurrentEncoder(3, "gru", directions)
+def test_an_encoder_in_training_gives_what_it_gives_else(directions, cell, monkeypatch):
+    encoder = RecurrentEncoder(3, cell, directions)
     _, inputs = made()
     mask = np.arange(8) < np.array([3, 7, 0, 8, 1])[:, None]
     states, last = encoder(inputs, mask=mask)
     calls = []
-    read = packed_gru.read
-    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or read(*x))
+    read = packed_recurrence.read
+    monkeypatch.setattr(
+        packed_recurrence, "read", lambda *x: calls.append(x) or read(*x)
+    )
     trained_states, trained_last = encoder(inputs, mask=mask, training=True)
     assert len(calls) == 1
     np.testing.assert_allclose(trained_states, states, atol=1e-6)
@@ -194,8 +205,10 @@ def test_a_training_traces_once_for_texts_of_all_lengths(monkeypatch):
     )
     texts = ["good " * n + ". " + "bad. " * n for n in range(1, 33)]
     calls = []
-    read = packed_gru.read
-    monkeypatch.setattr(packed_gru, "read", lambda *x: calls.append(x) or read(*x))
+    read = packed_recurrence.read
+    monkeypatch.setattr(
+        packed_recurrence, "read", lambda *x: calls.append(x) or read(*x)
+    )
     model.fit(texts, [0, 1] * 16, batch_size=2, epochs=1, verbose=0)
     shapes = {model.preprocessor([text])["token_ids"].shape for text in texts}
     assert len(shapes) >= 4
