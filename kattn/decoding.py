@@ -98,7 +98,7 @@ def beam_search(
     def pick(values, index):
         """Of `(B, K, ...)` those at `(B, K')` of the second axis, row by row."""
         batch, count, *rest = ops.shape(values)
-        if count == 1:  # there is nothing to choose
+        if values.shape[1] == 1:  # there is nothing to choose
             taken = index.shape[1]
             return values if taken == 1 else ops.repeat(values, taken, axis=1)
         places = ops.expand_dims(ops.arange(batch), 1) * count + index  # (B, K')

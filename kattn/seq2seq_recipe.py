@@ -53,6 +53,8 @@ class Seq2SeqRecipe:
         patience: So many epochs without a better validation end the training.
         beam_width: Of the search that the figures are of.
         length_penalty: Likewise.
+        measured_without: Characters that the figures leave out of every text: with
+            `"012"` a pronunciation is right wherever its stress is.
         bleu: Whether the figures have BLEU, which takes the package sacrebleu.
         half_precision: Whether the weights are kept in float16, which the figures are
             of, too.
@@ -93,6 +95,7 @@ class Seq2SeqRecipe:
     patience: int = 4
     beam_width: int = 5
     length_penalty: float = 0.0
+    measured_without: str = ""
     bleu: bool = False
     half_precision: bool = False
     seed: int = 0

@@ -113,9 +113,8 @@ def train(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) -> Pat
         model.save_to_preset(folder / "preset")
     write_saved_model(model, folder)
     metrics = {"validation": measure(model, corpus.validation, chosen)[0]}
-    metrics["test"], written, references = measure(model, corpus.test, chosen)
-    metrics["length_quartiles"] = writing.by_length(
-        corpus.test.sources, written, references, chosen.bleu
+    metrics["test"], metrics["length_quartiles"], written = measure(
+        model, corpus.test, chosen
     )
     best = progress.history[progress.best_epoch]
     metrics["validation"] |= {
@@ -173,7 +172,7 @@ def train_seeds(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) 
     return folder
 
 
-def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str], list]:
+def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[dict], list[str]]:
     """Write a text for each source of a split, and compare it with the references.
 
     Args:
@@ -182,8 +181,8 @@ def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str], list]
         chosen: The recipe, which says how to search.
 
     Returns:
-        What `kattn.writing.figures` gives, of the tokens that references have; what was
-        written; and those references.
+        What `kattn.writing.figures` gives, of the tokens that references have; what
+        `kattn.writing.by_length` does; and what was written.
     """
     written = model.generate(
         split.sources,
@@ -192,11 +191,20 @@ def measure(model, split, chosen: Seq2SeqRecipe) -> tuple[dict, list[str], list]
         batch_size=256,
     )
     tokenizer = model.preprocessor.target_tokenizer
+    left_out = str.maketrans("", "", chosen.measured_without)
+    measured = [text.translate(left_out) for text in written]
     references = [
-        [text.decode() for text in tokenizer.join(tokenizer.words(options)).numpy()]
+        [
+            text.decode().translate(left_out)
+            for text in tokenizer.join(tokenizer.words(options)).numpy()
+        ]
         for options in map(list, split.references)
     ]
-    return writing.figures(written, references, chosen.bleu), written, references
+    return (
+        writing.figures(measured, references, chosen.bleu),
+        writing.by_length(split.sources, measured, references, chosen.bleu),
+        written,
+    )
 
 
 def _write_written(split, written, path):

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kattn import cards, evaluation, listing, recipes, writing
+from kattn import cards, evaluation, listing, recipes, seq2seq_recipes, writing
+from kattn.datasets import ParallelSplit
 from kattn.models import (
     TARGET_TOKENS,
     AttentionSeq2Seq,
@@ -160,3 +162,17 @@ def test_bleu_that_cannot_be_measured_is_told_before_the_training(monkeypatch):
     )
     with pytest.raises(ImportError, match=r"kattn\[bleu\]"):
         recipes.run({"model": "attention_seq2seq", "bleu": True, "dataset": "no.tsv"})
+
+
+@pytest.mark.parametrize("without, right", [("", 0), ("012", 1)])
+def test_figures_leave_out_what_a_recipe_says(without, right):
+    sounds = WordTokenizer(["AH0", "B", "AW1", "T"], case_fold=False)
+    model = types.SimpleNamespace(
+        generate=lambda sources, **_: ["AH0 B AW2 T"] * len(sources),
+        preprocessor=types.SimpleNamespace(target_tokenizer=sounds),
+    )
+    split = ParallelSplit(["about"], [("AH0 B AW1 T",)])
+    recipe = Seq2SeqRecipe(measured_without=without)
+    figures, quarters, written = seq2seq_recipes.measure(model, split, recipe)
+    assert figures["accuracy"] == quarters[0]["accuracy"] == right
+    assert written == ["AH0 B AW2 T"]

@@ -64,6 +64,7 @@ class Form:
         split_column: Column that says which split a row belongs to; `splits` then gives
             its values, and `file` the one file.
         file: The file of a form with a `split_column`.
+        stress: Whether the vowels of pronunciations keep their marks of stress.
         level: Of a TREC label: `"coarse"` or `"fine"`.
         rows: Split name to its official number of rows.
     """
@@ -83,6 +84,7 @@ class Form:
     split_column: str | None = None
     file: str | None = None
     level: str | None = None
+    stress: bool = False
     rows: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -68,7 +68,8 @@ def load_parallel(
     and punctuation stand on one side.
 
     Args:
-        name: `"cmudict"` or `"tatoeba"`; or a `.csv` or `.tsv` file of your own.
+        name: `"cmudict"`, `"cmudict_stress"` or `"tatoeba"`; or a `.csv` or `.tsv`
+            file of your own.
         data_dir: Folder that holds the corpus's files, as for `load`.
         source: Of a file of your own, the column of the sources.
         target: Likewise, that of the targets.
@@ -119,7 +120,7 @@ def _described(description, data_dir):
     text = decode(found.read()[path], path, description.encoding)
     text = text.replace("\r\n", "\n")
     if form.format == "pronunciations":
-        pairs = read_pronunciations(text, path)
+        pairs = read_pronunciations(text, path, form.stress)
     else:
         pairs = tables.read_table(
             text,

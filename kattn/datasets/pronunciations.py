@@ -6,13 +6,17 @@ _VARIANT = re.compile(r"\(\d+\)$")
 _STRESS = re.compile(r"\d$")
 
 
-def read_pronunciations(text: str, where: str) -> tuple[list[str], list[str]]:
-    r"""Read words and their pronunciations, without stress marks.
+def read_pronunciations(
+    text: str, where: str, stress: bool = False
+) -> tuple[list[str], list[str]]:
+    r"""Read words and their pronunciations.
 
     Args:
         text: The decoded file: a word and its phonemes a line, further pronunciations
             of the word as `word(2)`, and what follows ` #` a comment.
         where: Its name, for errors.
+        stress: Whether vowels keep their marks: 1 for the main stress, 2 for a lesser
+            one, 0 for none.
 
     Returns:
         Words, and phonemes with spaces between, as many of each as there are
@@ -24,6 +28,8 @@ def read_pronunciations(text: str, where: str) -> tuple[list[str], list[str]]:
     Example:
         >>> read_pronunciations("a AH0\na(2) EY1 # the letter\n", "tiny.dict")
         (['a', 'a'], ['AH', 'EY'])
+        >>> read_pronunciations("about AH0 B AW1 T\n", "tiny.dict", stress=True)
+        (['about'], ['AH0 B AW1 T'])
     """
     words, sounds = [], []
     for number, line in enumerate(text.split("\n"), 1):
@@ -36,7 +42,9 @@ def read_pronunciations(text: str, where: str) -> tuple[list[str], list[str]]:
                 f"Received: {line!r}"
             )
         words.append(_VARIANT.sub("", word))
-        sounds.append(" ".join(_STRESS.sub("", phoneme) for phoneme in phonemes))
+        if not stress:
+            phonemes = [_STRESS.sub("", phoneme) for phoneme in phonemes]
+        sounds.append(" ".join(phonemes))
     if not words:
         raise ValueError(f"Expected words and phonemes in {where}. Received: none.")
     return words, sounds

@@ -90,6 +90,11 @@ def test_the_dictionary_of_the_package():
         zip(corpus.validation.sources, corpus.validation.references, strict=True)
     )
     assert said["a"] == ("AH", "EY") and said["cat"] == ("K AE T",)
+    stressed = load_parallel("cmudict_stress")
+    for part, other in zip(parts(stressed), parts(corpus), strict=True):
+        assert part.sources == other.sources
+    row = corpus.train.sources.index("about")
+    assert stressed.train.references[row] == ("AH0 B AW1 T",)
 
 
 def test_the_sentences_of_tatoeba(shared_data):
