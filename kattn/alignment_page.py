@@ -7,7 +7,7 @@ from kattn import html_page
 _LEGEND = """\
 <p>A row for each token that was written, a column for each of the source. The stronger
 the colour of a cell, the more attention the column's token got as the row's was
-written; the number is its share.</p>"""
+written; the number is its share, of which less than .005 is not shown.</p>"""
 
 _BESIDE = """\
 <style>

@@ -57,9 +57,14 @@ STYLE = """\
 .kattn .wide { overflow-x: auto; margin: .6rem 0; }
 .kattn table { border-collapse: collapse; font-size: .8rem; }
 .kattn th { font-weight: normal; padding: .1rem .4rem; text-align: right; }
-.kattn thead th { writing-mode: vertical-rl; transform: rotate(180deg); }
+.kattn thead td { border: 0; background: none; }
+.kattn thead th { text-align: center; vertical-align: bottom; }
+.kattn thead .long {
+  writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
+}
 .kattn td {
-  padding: .1rem .3rem; border: 1px solid var(--line); text-align: center;
+  min-width: 1.3rem; padding: .1rem .2rem; border: 1px solid var(--line);
+  text-align: center;
   font-variant-numeric: tabular-nums;
 }
 """
@@ -137,9 +142,13 @@ def table(rows, columns, weights, hint=None) -> str:
 
     def cell(row, column, weight):
         title = f' title="{html.escape(hint(row, column, weight))}"' if hint else ""
-        return f'<td style="--w:{weight / most:.2f}"{title}>{weight:.2f}</td>'
+        # Narrow, and without a crowd of zeros: 0.55 is .55, and 0.00 nothing.
+        shown = f"{weight:.2f}".removeprefix("0") if abs(weight) >= 0.005 else ""
+        return f'<td style="--w:{weight / most:.2f}"{title}>{shown}</td>'
 
-    head = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in columns)
+    # Letters stand upright; words would make the columns wide.
+    turned = ' class="long"' if any(len(x) > 3 for x in columns) else ""
+    head = "".join(f'<th scope="col"{turned}>{html.escape(x)}</th>' for x in columns)
     body = "\n".join(
         f'<tr><th scope="row">{html.escape(word)}</th>'
         + "".join(cell(word, x, weight) for x, weight in zip(columns, row, strict=True))

@@ -22,7 +22,7 @@ FOLDERS = {  # where they are called otherwise than the corpus
     "chnsenticorp": "zh_chnsenticorp",
     "afqmc": "zh_afqmc",
 }
-SLICE = 500
+SLICE = 250
 
 
 @pytest.mark.parametrize("preset", kattn.presets(), ids=lambda preset: preset.name)
