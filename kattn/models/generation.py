@@ -3,6 +3,7 @@
 import collections
 import functools
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -283,15 +284,20 @@ class Generation:
     def _search(self, inputs, length, beam_width, **options):
         """Tokens `(B, K, L)` and scores `(B, K)` of a batch, and what it was asked."""
 
-        def search(inputs):
+        def search(inputs, length):
             found = self.hypotheses(inputs, length, beam_width, **options)
             given = found.tokens, found.scores, found.alignments
             return [x for x in given if x is not None]
 
-        key = (length, beam_width, *sorted(options.items()))
+        key, given = (beam_width, *sorted(options.items())), [inputs]
+        if keras.backend.backend() == "tensorflow":  # one graph for all lengths
+            given.append(ops.convert_to_tensor(length, "int32"))
+        else:
+            search = functools.partial(search, length=length)
+            key = (*key, length)
         if key not in self._functions:
             self._functions[key] = compiled(search, self)
-        return self._functions[key](inputs)
+        return self._functions[key](*given)
 
     def _sample(self, inputs, length):
         """Tokens `(B, 1, L)`, and scores of 0, of a batch."""
