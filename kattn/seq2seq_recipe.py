@@ -42,6 +42,7 @@ class Seq2SeqRecipe:
         region: Name of a region.
         normalizer: Name of a normalizer.
         input_feeding: Whether Luong's decoder is fed what it gave before.
+        coverage: Whether a position tells how much it was read before.
         tie_embeddings: As for `AttentionSeq2Seq`.
         dropout: Fraction dropped in training; what of, the backbone says.
         label_smoothing: As for `TokenCrossentropy`.
@@ -85,6 +86,7 @@ class Seq2SeqRecipe:
     region: str | None = None
     normalizer: str | None = None
     input_feeding: bool | None = None
+    coverage: bool | None = None
     tie_embeddings: bool = False
     dropout: float = 0.2
     label_smoothing: float = 0.0
@@ -121,7 +123,8 @@ class Seq2SeqRecipe:
         """The arguments of the backbone that the recipe gives."""
         names = (
             *("embedding_dim", "units", "cell", "num_layers", "directions"),
-            *("attention", "score", "region", "normalizer", "input_feeding", "dropout"),
+            *("attention", "score", "region", "normalizer", "input_feeding"),
+            *("coverage", "dropout"),
         )
         options = {name: getattr(self, name) for name in names}
         return {name: x for name, x in options.items() if x is not None}

@@ -131,7 +131,7 @@ def test_where_there_is_no_kattn_it_writes_the_same(model, exported, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"region": "local_p", "num_layers": 2},
+        {"region": "local_p", "num_layers": 2, "coverage": True},
         {"attention": "bahdanau", "cell": "gru", "normalizer": "monotonic"},
         {"words": True, "input_feeding": False},
     ],

@@ -30,8 +30,9 @@ class AttentionCell(keras.layers.Layer):
 
     States are a flat list of tensors `(B, width)`, so that a model can return them and
     a beam search can pick rows of them: those of the inner cell; the output, where the
-    next step takes it as an input; the weights, where the normalizer `remembers` them;
-    and how many steps were taken, which is the query's position for the region.
+    next step takes it as an input; with `coverage` the sum of all weights; the last
+    ones, where the normalizer `remembers` them; and how many steps were taken, which is
+    the query's position for the region.
 
     Args:
         cell: A recurrent cell: `keras.layers.GRUCell`, `LSTMCell`, `SimpleRNNCell`,
@@ -40,6 +41,10 @@ class AttentionCell(keras.layers.Layer):
         score: How similar is a key to the query, as for `kattn.layers.Attention`.
         region: Which keys may be seen, likewise.
         normalizer: How energies become weights, likewise.
+        coverage: Whether a key tells how much it was read: the score gets `k_j + c_j w`
+            for the projected key `k_j`, where `c_j` is the sum of the weights that key
+            j had at the steps before, and w, which starts at 0, is learned. With the
+            additive score that is `v . tanh(W_q q + W_k x_j + c_j w)`.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments:
@@ -63,13 +68,22 @@ class AttentionCell(keras.layers.Layer):
     Raises:
         TypeError: If `cell` is no recurrent cell.
         ValueError: For an unknown name, or for tensors or states that do not fit.
+
+    Reference:
+        Coverage: Tu et al. 2016, arXiv:1601.04811; See et al. 2017, arXiv:1704.04368.
     """
 
     #: Width of the output, where the next step takes it as an input; 0 where not.
     feeding = 0
 
     def __init__(
-        self, cell, score="additive", region="global", normalizer="softmax", **kwargs
+        self,
+        cell,
+        score="additive",
+        region="global",
+        normalizer="softmax",
+        coverage=False,
+        **kwargs,
     ):
         check_flags(kwargs)
         # States have dtypes of their own: weights stay in float32 or wider.
@@ -87,6 +101,7 @@ class AttentionCell(keras.layers.Layer):
         self.score = of_policy(scores.get(score), self.dtype_policy)
         self.region = of_policy(regions.get(region), self.dtype_policy)
         self.normalizer = of_policy(normalizers.get(normalizer), self.dtype_policy)
+        self.coverage = coverage
 
     def widths(self, inputs_width, memory_width):
         """Widths of the inner cell's input, of the query, and of the output."""
@@ -119,6 +134,12 @@ class AttentionCell(keras.layers.Layer):
             self.score.build(self.query_shape, memory_shape)
         if not self.region.built:
             self.region.build(self.query_shape)
+        if self.coverage:
+            keys = keras.KerasTensor((None, *memory_shape[1:]), self.compute_dtype)
+            keys = self.score.project_key(keys)  # (B, Tk, Dk)
+            self.coverage_vector = self.add_weight(
+                shape=(keys.shape[-1],), initializer="zeros", name="coverage_vector"
+            )
 
     def prepare(self, memory, memory_mask=None):
         """Clear and project the memory, once for all steps that read it.
@@ -193,9 +214,9 @@ class AttentionCell(keras.layers.Layer):
         kinds = [(size, self.cell.compute_dtype) for size in sizes]
         if self.feeding:
             kinds.append((self.feeding, self.compute_dtype))
-        if self.normalizer.remembers:
-            double = self.compute_dtype == "float64"
-            kinds.append((length, "float64" if double else "float32"))
+        double = self.compute_dtype == "float64"
+        weights = (length, "float64" if double else "float32")
+        kinds += [weights] * (bool(self.coverage) + bool(self.normalizer.remembers))
         return [*kinds, (1, "int32")]
 
     def check_states(self, states, length, inner=False):
@@ -260,6 +281,14 @@ class AttentionCell(keras.layers.Layer):
         if self.normalizer.remembers:
             before = ops.reshape(states.pop(), (batch, *queries, length))
             drawn = (*drawn, before)
+        covered = states.pop() if self.coverage else None  # (B * readers, Tk)
+        if self.coverage:
+            vector = ops.cast(self.coverage_vector, keys.dtype)  # (Dk,)
+            had = ops.cast(covered, keys.dtype)
+            had = ops.reshape(had, (batch, *queries[:-1], length, 1))
+            keys = keys + had * vector
+            if queries[1:]:  # each reader has keys of its own
+                values = ops.repeat(values, readers, axis=1)
         fed = states.pop() if self.feeding else None
 
         def read(query):
@@ -287,6 +316,8 @@ class AttentionCell(keras.layers.Layer):
         states = list(inner)
         if self.feeding:
             states.append(output)
+        if self.coverage:
+            states.append(covered + ops.cast(weights, covered.dtype))
         if self.normalizer.remembers:
             states.append(weights)
         states.append(steps + 1)
@@ -300,9 +331,8 @@ class AttentionCell(keras.layers.Layer):
         All of a text's are then compared at once, by a product of matrices.
         """
         somewhere = type(self.region) is not regions.Global
-        return not (somewhere or self.normalizer.remembers) and (
-            self.score.pairwise is products
-        )
+        differ = somewhere or self.normalizer.remembers or self.coverage
+        return not differ and self.score.pairwise is products
 
     def compute_mask(self, inputs, previous_mask):
         """None: a step has no positions."""
@@ -348,6 +378,7 @@ class AttentionCell(keras.layers.Layer):
             "score": scores.serialize(self.score),
             "region": regions.serialize(self.region),
             "normalizer": normalizers.serialize(self.normalizer),
+            "coverage": self.coverage,
         }
 
     @classmethod

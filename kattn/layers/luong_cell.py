@@ -21,6 +21,8 @@ class LuongCell(AttentionCell):
         region: Which keys may be seen, likewise; `"local_m"` and `"local_p"` are the
             paper's.
         normalizer: How energies become weights, likewise.
+        coverage: Whether a key tells how much it was read, as for
+            `kattn.layers.AttentionCell`.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Call arguments and what is returned: see `kattn.layers.AttentionCell`.
@@ -51,9 +53,10 @@ class LuongCell(AttentionCell):
         score="general",
         region="global",
         normalizer="softmax",
+        coverage=False,
         **kwargs,
     ):
-        super().__init__(cell, score, region, normalizer, **kwargs)
+        super().__init__(cell, score, region, normalizer, coverage, **kwargs)
         if units is not None and units < 1:
             raise ValueError(f"units is at least 1, or None. Received: units={units!r}")
         self.units = units

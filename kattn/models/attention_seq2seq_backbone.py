@@ -62,6 +62,8 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         normalizer: How energies become weights, likewise; `"monotonic"` reads on and
             never back.
         input_feeding: Whether Luong's decoder is fed what it gave before.
+        coverage: Whether a position tells how much it was read before, as for
+            `kattn.layers.AttentionCell`.
         dropout: Fraction of the entries dropped in training, of token vectors, between
             recurrences, of what is read, and of the output.
         dtype: Precision policy of the layers.
@@ -82,7 +84,8 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         TensorShape([2, 3, 256])
 
     Reference:
-        Bahdanau et al. 2015, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025.
+        Bahdanau et al. 2015, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025;
+        coverage: Tu et al. 2016, arXiv:1601.04811.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         region="global",
         normalizer="softmax",
         input_feeding=True,
+        coverage=False,
         dropout=0.0,
         dtype=None,
         **kwargs,
@@ -142,6 +146,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             "score": score or _SCORES[attention],
             "region": region,
             "normalizer": normalizer,
+            "coverage": coverage,
             "dtype": dtype,
         }
         if attention == "bahdanau":
@@ -203,6 +208,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         self.region = asking.region
         self.normalizer = asking.normalizer
         self.input_feeding = input_feeding
+        self.coverage = coverage
         self.dropout = dropout
 
     def encoder_model(self):
@@ -245,6 +251,7 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             "region": regions.serialize(self.region),
             "normalizer": normalizers.serialize(self.normalizer),
             "input_feeding": self.input_feeding,
+            "coverage": self.coverage,
             "dropout": self.dropout,
         }
 

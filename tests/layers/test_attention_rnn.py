@@ -48,6 +48,8 @@ CELLS = {
     "stacked causal": (top_asks, 10, 2),
     "local_p": (lambda p=None: luong(p, region="local_p"), 7, 1),
     "monotonic": (monotonic, 10, 2),
+    "covered": (lambda p=None: bahdanau(p, coverage=True), 8, 1),
+    "covered monotonic": (lambda p=None: monotonic(p, coverage=True), 11, 2),
 }
 CELL = pytest.mark.parametrize("name", CELLS)
 

@@ -153,6 +153,7 @@ VARIANTS = [
     {"attention": "luong", "region": "local_m", "input_feeding": False},
     {"attention": "bahdanau", "cell": "gru", "normalizer": "monotonic"},
     {"attention": "luong", "score": "additive", "tie_embeddings": True},
+    {"attention": "bahdanau", "coverage": True},
     {"attention": "none"},
 ]
 
