@@ -326,8 +326,8 @@ def test_several_readers_of_a_text_read_as_if_it_stood_there_for_each(kind, part
             )
         if readers == 1:
             expected = output, weights
-    np.testing.assert_allclose(output, expected[0], atol=1e-6)
-    np.testing.assert_allclose(weights, expected[1], atol=1e-6)
+    for got, alone in zip((output, weights), expected, strict=True):
+        np.testing.assert_allclose(numpy(got), numpy(alone), atol=1e-6)
 
 
 def test_starts_from_given_states():
