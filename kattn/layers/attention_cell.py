@@ -9,6 +9,7 @@ from keras import ops
 from kattn import normalizers, regions, scores
 from kattn.attend import attend, cleared
 from kattn.layers.flags import check_flags
+from kattn.layers.inner_cell import plain
 from kattn.layers.masking import check_mask, merged
 from kattn.pairwise import products
 from kattn.parts import of_policy
@@ -244,7 +245,7 @@ class AttentionCell(keras.layers.Layer):
 
     def run_cell(self, inputs, inner, training):
         """A step of the inner cell: its output and its new states, a flat list."""
-        structure = _plain(self.cell.state_size)
+        structure = plain(self.cell.state_size)
         structure = structure if isinstance(structure, list) else [structure]
         states = keras.tree.pack_sequence_as(structure, inner)
         output, states = self.cell(inputs, states, training=training)
@@ -396,23 +397,3 @@ def check_rank(name, shape, rank):
         raise ValueError(
             f"Expected: {name} of shape ({axes}). Received: shape {tuple(shape)}"
         )
-
-
-def _plain(size):
-    """A `state_size` in plain lists."""
-    return [_plain(x) for x in size] if isinstance(size, list | tuple) else size
-
-
-def below_top(cell):
-    """How many states come before those of the top cell of a stack."""
-    cells = getattr(cell, "cells", None)
-    if not cells:
-        return 0
-    below = keras.tree.flatten([_plain(lower.state_size) for lower in cells[:-1]])
-    return len(below) + below_top(cells[-1])
-
-
-def output_width(cell):
-    """Of a cell that does not say it: its output is its top layer's first state."""
-    width = getattr(cell, "output_size", None)
-    return width or keras.tree.flatten(cell.state_size)[below_top(cell)]

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from kattn.layers.attention_cell import AttentionCell, output_width
+from kattn.layers.attention_cell import AttentionCell
+from kattn.layers.inner_cell import output_width
 
 
 @keras.saving.register_keras_serializable(package="kattn")

@@ -35,6 +35,7 @@ from rich.table import Table  # noqa: E402
 
 from kattn import alignment, models, recipes, writing  # noqa: E402
 from kattn.datasets import load_parallel  # noqa: E402
+from kattn.files import replacing  # noqa: E402
 
 SIZE = {
     **{"model": "attention_seq2seq", "dataset": "cmudict", "embedding_dim": 64},
@@ -160,7 +161,8 @@ def main():
             rows[f"{name}, offset {offset:+g}"] = measured(model, test, online=True)
         r.assign(learned)
     show(rows, console)
-    (arguments.folder / "monotonic.json").write_text(json.dumps(rows, indent=2) + "\n")
+    with replacing(arguments.folder / "monotonic.json") as path:
+        path.write_text(json.dumps(rows, indent=2) + "\n")
     if arguments.page and all(name in made for name in SHOWN):
         long = [word for word in test.sources if len(word) >= 8 and word.isalpha()]
         words = np.random.default_rng(0).choice(long, 10, replace=False).tolist()
