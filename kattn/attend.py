@@ -303,7 +303,7 @@ def cleared(tensor, mask):
     if mask is None:
         return tensor
     live = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (..., T, 1)
-    return ops.where(live, tensor, ops.zeros_like(tensor))
+    return ops.where(live, tensor, 0)
 
 
 def _tensor(x):

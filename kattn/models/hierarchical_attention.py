@@ -83,7 +83,8 @@ class AttentiveEncoder(keras.layers.Layer):
     def _hidden(self, inputs, mask, training):
         if training or mask is None or not live_steps.alone():
             return self.recurrent(inputs, mask=mask)
-        return live_steps.read(inputs, mask, *self._cells())
+        states = live_steps.read(inputs, mask, *self._cells())
+        return ops.concatenate(states, axis=-1)
 
     def _cells(self):
         layers = self.recurrent.forward_layer, self.recurrent.backward_layer

@@ -47,7 +47,7 @@ def alone():
 
 
 def read(inputs, mask, forward, backward):
-    """What a bidirectional LSTM or GRU gives.
+    """The states of both directions of a recurrence.
 
     A text with gaps is read as one without.
 
@@ -59,113 +59,116 @@ def read(inputs, mask, forward, backward):
         backward: The one that reads from the end.
 
     Returns:
-        The states `(N, T, 2 * units)`, zeros at padding.
+        The states of either, `(N, T, units)`, zeros at padding, whatever stands there.
     """
     turns = _Turns.of(mask)
     step = _gru if isinstance(forward, keras.layers.GRUCell) else _lstm
-    states = []
-    for cell, columns in ((forward, turns.columns), (backward, turns.turned)):
-        places = tensorflow().stack([turns.rows, columns], axis=1)
-        states.append(_padded(_read(inputs, places, turns, cell, step), places, turns))
-    return tensorflow().concat(states, axis=-1)
+    return tuple(
+        _read(inputs, slots, turns, cell, step)
+        for slots, cell in zip(turns.slots, (forward, backward), strict=True)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Turns:
-    """The M positions in their order: turn after turn, step after step, row after row.
+    """How M slots are read: step after step, and at each the longest text first.
+
+    All steps of a turn have the texts that are live at its first one, so that a text's
+    last turn may have slots past its end.
 
     Args:
-        mask: Booleans `(N, T)`.
-        counts: How many texts are live in a turn, integers `(K,)`.
-        rows: The text of each position, integers `(M,)`.
-        columns: Where it stands in its text, integers `(M,)`.
-        turned: Where that stands which is as far from the end.
-        live: Whether it is within its text, booleans `(M,)`.
+        counts: How many texts each of K turns reads, integers `(K,)`.
+        starts: Where each begins, integers `(K,)`.
+        total: M.
+        slots: The slot of each position, integers `(N, T)`, M for padding: where texts
+            are read in order, and where they are read from the end.
+        live: A position that is live, as a number in `(N * T,)`.
     """
 
-    mask: object
     counts: object
-    rows: object
-    columns: object
-    turned: object
+    starts: object
+    total: object
+    slots: tuple
     live: object
 
     @classmethod
     def of(cls, mask):
         """Those of a mask."""
         tf = tensorflow()
-        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)  # (N,)
-        rows = tf.argsort(lengths, direction="DESCENDING", stable=True)  # (N,)
-        lengths = tf.gather(lengths, rows)
-        columns = tf.argsort(tf.cast(~tf.gather(mask, rows), tf.int32), stable=True)
-        longest = tf.maximum(tf.reduce_max(lengths), 1)  # or there is no text
-        starts = tf.range(0, longest, _STEPS)  # (K,)
-        live = starts[:, None] < lengths  # (K, N)
-        steps = tf.tile(live[:, None], [1, _STEPS, 1])  # (K, steps, N)
-        turn, step, row = tf.unstack(tf.cast(tf.where(steps), tf.int32), axis=1)
-        step += _STEPS * turn  # (M,)
-        length = tf.gather(lengths, row)
-        within = step < length
-        # Past the end, any place of the text will do.
-        step = tf.where(within, step, 0)
+        ones = tf.cast(mask, tf.int32)  # (N, T)
+        lengths = tf.reduce_sum(ones, axis=1, keepdims=True)  # (N, 1)
+        order = tf.argsort(lengths[:, 0], direction="DESCENDING", stable=True)  # (N,)
+        rank = tf.math.invert_permutation(order)[:, None]  # (N, 1)
+        whole = lengths + -lengths % _STEPS  # to the end of the last turn
+        longest = tf.maximum(tf.reduce_max(whole), _STEPS)  # or there is no text
+        live = tf.cast(tf.range(longest) < whole, tf.int32)  # (N, L)
+        counts = tf.reduce_sum(live, axis=0)  # (L,)
+        starts = tf.cumsum(counts, exclusive=True)  # (L,)
+        total = tf.reduce_sum(counts)
+        step = tf.cumsum(ones, axis=1) - 1  # (N, T), -1 where none was live yet
+        steps = tf.stack([tf.maximum(step, 0), lengths - 1 - step])  # (2, N, T)
+        slots = tf.where(mask, tf.gather(starts, steps) + rank, total)
+        places = tf.reshape(tf.range(tf.size(mask)), tf.shape(mask))
+        somewhere = tf.reduce_max(tf.where(mask, places, 0))
+        counts, starts = counts[::_STEPS], starts[::_STEPS]
+        return cls(counts, starts, total, tuple(tf.unstack(slots)), somewhere)
 
-        def column(step):
-            return tf.gather_nd(columns, tf.stack([row, step], axis=1))
+    def positions(self, slots):
+        """Which position stands in each slot, integers `(M,)`, numbers in `(N * T,)`.
 
-        return cls(
-            mask,
-            tf.reduce_sum(tf.cast(live, tf.int32), axis=1),
-            tf.gather(rows, row),
-            column(step),
-            column(length - 1 - step),
-            within,
-        )
-
-
-def _padded(states, places, turns):
-    """`(M, U)` as `(N, T, U)`."""
-    tf = tensorflow()
-    states = tf.where(turns.live[:, None], states, 0)
-    shape = tf.concat([tf.shape(turns.mask), tf.shape(states)[1:]], axis=0)
-    padded = tf.scatter_nd(places, states, shape)  # what stands twice is added
-    return tf.ensure_shape(padded, (*turns.mask.shape, *states.shape[1:]))
+        Past the end of a text it is some live one: what it gives is dropped.
+        """
+        tf = tensorflow()
+        slots = tf.reshape(slots, (-1, 1))
+        anywhere = tf.fill((self.total + 1,), self.live)
+        positions = tf.range(tf.shape(slots)[0])
+        return tf.tensor_scatter_nd_update(anywhere, slots, positions)[:-1]
 
 
-def _read(inputs, places, turns, cell, step):
-    """The states of one direction, `(M, U)`."""
+def _read(inputs, slots, turns, cell, step):
+    """The states of one direction, `(N, T, units)`."""
     tf = tensorflow()
     weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
     kernel, recurrent, bias = (
         tf.cast(tf.convert_to_tensor(weight), inputs.dtype) for weight in weights
     )
     units, counts = cell.units, turns.counts
-    starts = tf.cumsum(_STEPS * counts, exclusive=True)  # (K,)
-    first, after = step(recurrent, bias, units)
-    projected = tf.gather_nd(inputs, places) @ kernel + first  # (M, G U)
+    first, sizes, after = step(recurrent, bias, units)
+    inputs = tf.reshape(inputs, (-1, kernel.shape[0]))  # (N * T, D)
+    projected = tf.gather(inputs, turns.positions(slots)) @ kernel + first  # (M, G U)
     carried = 2 if step is _lstm else 1
 
     def turn(k, array, *state):
-        n = counts[k]
-        x = projected[starts[k] : starts[k] + _STEPS * n]
-        x = tf.reshape(x, (_STEPS, n, projected.shape[1]))
-        state = [part[:n] for part in state]  # (n, U): who has ended was last
+        x = tf.reshape(given.read(k), (_STEPS, -1, projected.shape[1]))
+        n = tf.shape(x)[1]
+        size = tf.stack([n, units])
+        state = [tf.slice(part, (0, 0), size) for part in state]
         made = []
-        for now in tf.unstack(x):
+        parts = (tf.unstack(part) for part in tf.split(x, sizes, axis=-1))
+        for now in zip(*parts, strict=True):
             state = after(now, *state)
             made.append(state[0])
         return k + 1, array.write(k, tf.concat(made, axis=0)), *state
 
     count = tf.shape(counts)[0]
     rows = tf.TensorShape((None, units))
-    array = tf.TensorArray(inputs.dtype, count, infer_shape=False, element_shape=rows)
-    none = tf.zeros((tf.shape(inputs)[0], units), inputs.dtype)
+    given = tf.TensorArray(
+        inputs.dtype, count, infer_shape=False, element_shape=(None, projected.shape[1])
+    ).split(projected, _STEPS * counts)
+    array = tf.TensorArray(
+        inputs.dtype, count + 1, infer_shape=False, element_shape=rows
+    )
+    none = tf.zeros((tf.shape(slots)[0], units), inputs.dtype)
     _, array, *_ = tf.while_loop(
         lambda k, *_: k < count,
         turn,
         (0, array, *[none] * carried),
         (tf.TensorShape(()), tf.TensorShape(None), *[rows] * carried),
     )
-    return tf.ensure_shape(array.concat(), (None, units))
+    # What padding has comes after all turns.
+    array = array.write(count, tf.zeros((1, units), inputs.dtype))
+    states = tf.gather(array.concat(), slots)
+    return tf.ensure_shape(states, (*slots.shape, units))
 
 
 def _gru(recurrent, bias, units):
@@ -173,15 +176,16 @@ def _gru(recurrent, bias, units):
     tf = tensorflow()
     first = bias[0] + tf.pad(bias[1, : 2 * units], [[0, units]])
     own = tf.identity(bias[1, 2 * units :])
+    sizes = 2 * units, units
 
     def after(x, h):
-        x, x_c = tf.split(x, [2 * units, units], axis=1)
-        m, m_c = tf.split(h @ recurrent, [2 * units, units], axis=1)
+        x, x_c = x
+        m, m_c = tf.split(h @ recurrent, sizes, axis=1)
         z, r = tf.split(tf.sigmoid(x + m), 2, axis=1)
         c = tf.tanh(x_c + r * (m_c + own))
         return [c + z * (h - c)]
 
-    return first, after
+    return first, sizes, after
 
 
 def _lstm(recurrent, bias, units):
@@ -189,8 +193,8 @@ def _lstm(recurrent, bias, units):
     tf = tensorflow()
 
     def after(x, h, c):
-        i, f, new, o = tf.split(x + h @ recurrent, 4, axis=1)
+        i, f, new, o = tf.split(x[0] + h @ recurrent, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
         return [tf.sigmoid(o) * tf.tanh(c), c]
 
-    return bias, after
+    return bias, (4 * units,), after

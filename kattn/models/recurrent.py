@@ -105,16 +105,15 @@ class RecurrentEncoder(keras.layers.Layer):
 
     def call(self, inputs, mask, training=None):
         """Encode; see the class."""
+        if not training and self.directions != "forward" and live_steps.alone():
+            return self._ended(live_steps.read(inputs, mask, *self._cells()), mask)
         # An empty text gets one live step, or cuDNN fails; what it gives is cleared.
         live = ops.any(mask, axis=-1)  # (B,)
         first = ops.arange(ops.shape(mask)[1]) == 0  # (T,)
         steps = ops.logical_or(mask, ops.expand_dims(~live, -1) & first)  # (B, T)
         inputs = cleared(inputs, mask)
         if training and self._packs:
-            states, last = self._ended(self._packed(inputs, steps), steps)
-        elif not training and self.directions != "forward" and live_steps.alone():
-            cells = (layer.cell for layer in self._directed())
-            states, last = self._ended(live_steps.read(inputs, steps, *cells), steps)
+            states, last = self._ended(_packed(inputs, steps, *self._cells()), steps)
         else:
             states, *ends = self.recurrent(inputs, mask=steps, training=training)
             # Each direction gives its h, and an LSTM its cell state after it.
@@ -130,18 +129,13 @@ class RecurrentEncoder(keras.layers.Layer):
             return ops.concatenate([forward, backward], axis=-1)
         return forward
 
-    def _packed(self, inputs, steps):
-        """The states of both directions, without steps over padding."""
-        cells = (layer.cell for layer in self._directed())
-        live = packed.Live.of(steps)
-        return live.padded(packed_recurrence.read(live.packed(inputs), live, *cells))
-
-    def _directed(self):
-        return self.recurrent.forward_layer, self.recurrent.backward_layer
+    def _cells(self):
+        layers = self.recurrent.forward_layer, self.recurrent.backward_layer
+        return (layer.cell for layer in layers)
 
     def _ended(self, states, steps):
-        """States `(B, T, 2 * units)` as they are joined, and the last ones."""
-        forward, backward = ops.split(states, 2, axis=-1)  # (B, T, units) each
+        """The states of two directions as they are joined, and the last ones."""
+        forward, backward = states  # (B, T, units) each
         first = ops.argmax(steps, axis=1)  # (B,)
         end = ops.shape(steps)[1] - 1 - ops.argmax(ops.flip(steps, axis=1), axis=1)
         last, backward_last = (
@@ -171,3 +165,10 @@ class RecurrentEncoder(keras.layers.Layer):
             "cell": self.cell,
             "directions": self.directions,
         }
+
+
+def _packed(inputs, steps, forward, backward):
+    """The states of two directions, `(B, T, units)` each, none taken over padding."""
+    live = packed.Live.of(steps)
+    states = packed_recurrence.read(live.packed(inputs), live, forward, backward)
+    return ops.split(live.padded(states), 2, axis=-1)

@@ -108,8 +108,11 @@ def test_slopes_are_those_of_training(inputs, reads, monkeypatch):
 def test_a_turn_of_the_loop_takes_the_texts_that_are_live():
     turns = live_steps._Turns.of(tensorflow().constant(MASK))
     np.testing.assert_array_equal(turns.counts, [5, 2, 1])
-    assert turns.rows.shape == (4 * (5 + 2 + 1),)
-    assert turns.live.numpy().sum() == LENGTHS.sum()
+    assert turns.total == 4 * (5 + 2 + 1)
+    for slots in map(np.array, turns.slots):
+        assert set(slots[~MASK]) == {int(turns.total)}
+        assert len(set(slots[MASK])) == LENGTHS.sum()  # each has one of its own
+        assert np.take(MASK, turns.positions(slots)).all()
 
 
 def test_no_text_at_all():
