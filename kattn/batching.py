@@ -12,7 +12,8 @@ class Batches:
 
     Nobody waits for a batch to fill: while the model reads one, the next one gathers.
     A request of more texts than a batch holds goes on at the end of the queue with each
-    batch, so that those who came later wait for one batch of it and not for all.
+    batch, so that those who came later wait for one batch of it and not for all. Of a
+    batch that failed each request is answered by itself: an error is for who caused it.
 
     Args:
         answer: A function of a list of examples to a list of as many answers.
@@ -54,23 +55,31 @@ class Batches:
         return await request.answered
 
     async def _run(self):
-        loop = asyncio.get_running_loop()
         try:
             while batch := self._next():
-                examples = [x for _, part in batch for x in part]
-                self.observe(len(examples))
+                self.observe(sum(len(part) for _, part in batch))
                 try:
-                    answers = iter(
-                        await loop.run_in_executor(self.executor, self.answer, examples)
-                    )
-                except Exception as error:  # belongs to those who asked
-                    for request, _ in batch:
-                        request.fail(error)
-                    continue
-                for request, part in batch:
-                    request.add([next(answers) for _ in part])
+                    await self._answer(batch)
+                except Exception as error:
+                    if len(batch) == 1:
+                        batch[0][0].fail(error)
+                        continue
+                    for one in batch:
+                        try:
+                            await self._answer([one])
+                        except Exception as error:
+                            one[0].fail(error)
         finally:
             self.running = None
+
+    async def _answer(self, batch):
+        """Call the model once, and give each request of the batch its answers."""
+        loop = asyncio.get_running_loop()
+        examples = [x for _, part in batch for x in part]
+        answers = await loop.run_in_executor(self.executor, self.answer, examples)
+        answers = iter(answers)
+        for request, part in batch:
+            request.add([next(answers) for _ in part])
 
     def _next(self):
         """`(request, examples of it)` of the next batch."""

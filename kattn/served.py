@@ -1,5 +1,6 @@
 """An exported SavedModel, read back to answer requests."""
 
+import re
 import reprlib
 from pathlib import Path
 
@@ -41,6 +42,10 @@ def newest(folder) -> Path:
 
 def _is_saved_model(folder):
     return (folder / "saved_model.pb").is_file()
+
+
+class Unanswerable(ValueError):
+    """An example that the model does not take, a source of too many tokens say."""
 
 
 class Served:
@@ -109,6 +114,9 @@ class Served:
 
         Returns:
             A list of a dictionary for each: its outputs as numbers, strings, lists.
+
+        Raises:
+            Unanswerable: If the model does not take one of them; why, in its own words.
         """
         tf = tensorflow()
         given = {
@@ -119,7 +127,12 @@ class Served:
                 self.fields[signature_name], zip(*examples, strict=True), strict=True
             )
         }
-        outputs = self._signatures[signature_name](**given)
+        try:
+            outputs = self._signatures[signature_name](**given)
+        except tf.errors.InvalidArgumentError as error:
+            if said := re.search(r"assertion failed: \[(.*?)\]", error.message):
+                raise Unanswerable(f"{said[1]}.") from error
+            raise
         # In one order, whatever this process has read them in.
         columns = {name: _plain(x.numpy()) for name, x in sorted(outputs.items())}
         rows = zip(*columns.values(), strict=True)

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from kattn.batching import SIZE, Batches
+from kattn.served import Unanswerable
 
 
 def require():
@@ -103,6 +104,9 @@ class Server:
                 predictions = await self.batches[signature_name].ask(examples)
             status = 200
             return JSONResponse({"predictions": predictions})
+        except Unanswerable as error:
+            status = 400
+            raise Refused(status, str(error)) from error
         except Refused as refused:
             status = refused.status
             raise

@@ -1,5 +1,6 @@
 """A real server: it answers as the model does, and each fault gets its status."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 import kattn
 from kattn import models
 from kattn.__main__ import main
+from kattn.batching import Batches
 from kattn.served import Served, newest
 
 for name in ("prometheus_client", "starlette", "uvicorn"):
@@ -226,6 +228,27 @@ def test_requests_run_together_and_get_their_own(classifier, service):
     }
     assert value["kattn_batch_texts_sum"] > value["kattn_batch_texts_count"]
     assert value['kattn_requests_total{status="200"}'] >= 40
+
+
+def test_an_error_is_for_who_caused_it():
+    calls = []
+
+    def answer(numbers):
+        calls.append(numbers)
+        return [12 / number for number in numbers]
+
+    async def ask(*requests):
+        with ThreadPoolExecutor(1) as executor:
+            asked = map(Batches(answer, executor).ask, requests)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    one, wrong, more = asyncio.run(ask([1], [2, 0], [3, 4, 6]))
+    assert (one, more) == ([12], [4, 3, 2])
+    assert isinstance(wrong, ZeroDivisionError)
+    assert calls == [[1, 2, 0, 3, 4, 6], [1], [2, 0], [3, 4, 6]]
+    (alone,) = asyncio.run(ask([0]))
+    assert isinstance(alone, ZeroDivisionError)
+    assert calls[4:] == [[0]]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

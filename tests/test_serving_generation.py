@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kattn import models, warmup
 from kattn.__main__ import main
-from kattn.served import Served
+from kattn.served import Served, Unanswerable
 from kattn.serving import export
 from kattn.text import CharacterTokenizer, WordTokenizer
 
@@ -161,6 +161,8 @@ def test_one_text_is_what_generate_writes(model, tmp_path):
 def test_a_source_that_is_too_long_is_refused(exported):
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 12 tokens"):
         answers(exported, ["a" * 13])
+    with pytest.raises(Unanswerable, match="^A source has at most 12 tokens.$"):
+        Served(exported).answer("generate", [("a",), ("a" * 13,)])
 
 
 def test_nothing_in_it_is_bound_to_a_machine(model, graphs, tmp_path, monkeypatch):

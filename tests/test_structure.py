@@ -96,7 +96,7 @@ ARROWS = {
     "warmup": {"text"},
     "batching": set(),
     "served": {"names", "text"},
-    "server": {"batching"},
+    "server": {"batching", "served"},
     "supervisor": {"models", "served", "server", "serving", "text"},
     "recipes": MODELS
     | RUN
