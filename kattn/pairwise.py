@@ -23,7 +23,7 @@ def products(query, key):
     if shared and len(query.shape) <= len(key.shape):
         # One query for all texts, as in pooling: a single product of two matrices,
         # where a batch of small ones takes half as long again.
-        query = ops.reshape(query, query.shape[-2:])  # (Tq, D)
+        query = ops.reshape(query, (-1, query.shape[-1]))  # (Tq, D)
         energies = ops.matmul(key, ops.transpose(query))  # (..., Tk, Tq)
         return ops.swapaxes(energies, -1, -2)
     return ops.einsum("...qd,...kd->...qk", query, key)

@@ -17,8 +17,7 @@ def signatures(classifier):
     tf = tensorflow()
     preprocessor = classifier.preprocessor
     model = classifier.attention_model()
-    class_names = classifier.class_names or map(str, range(classifier.num_classes))
-    class_names = tf.constant([name.encode() for name in class_names])
+    labels = tf.constant([label.encode() for label in classifier.labels])
 
     # One string an example, called `text`, or two.
     fields = preprocessor.fields
@@ -27,7 +26,7 @@ def signatures(classifier):
 
     def said(logits):
         probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))  # (B, num_classes)
-        label = tf.gather(class_names, tf.argmax(probabilities, axis=-1))
+        label = tf.gather(labels, tf.argmax(probabilities, axis=-1))
         return {"probabilities": probabilities, "label": label}
 
     @tf.function(input_signature=texts, autograph=False)

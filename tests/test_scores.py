@@ -84,6 +84,20 @@ def test_one_query_for_all_texts(name):
     np.testing.assert_allclose(numpy(alone), numpy(repeated), atol=1e-5)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="tf.function is TensorFlow's"
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_one_text_of_any_length_in_a_graph(name):
+    import tensorflow as tf
+
+    free = tf.TensorSpec((1, None, 4))
+    query, key = single(*vectors((1, 3, 4), (1, 5, 4)))
+    score = made(name)
+    graph = tf.function(score, input_signature=[free, free], autograph=False)
+    np.testing.assert_allclose(graph(query, key), score(query, key), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in EQUAL])
 def test_other_widths(name, oracles):
     if name == "warm cosine":

@@ -19,7 +19,7 @@ def compiled(function, model, chance=()):
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return tensorflow().function(function, autograph=False, reduce_retracing=True)
+        return _graph(function)
     if backend != "jax":
         return function
     import jax
@@ -38,5 +38,25 @@ def compiled(function, model, chance=()):
         for variable, value in zip(chance, after, strict=True):
             variable.assign(value)
         return outputs
+
+    return call
+
+
+def _graph(function):
+    """The function as one graph of TensorFlow, for tensors of all sizes.
+
+    Left alone, TensorFlow would trace it for the first call's sizes, and once more for
+    all when others come.
+    """
+    tf = tensorflow()
+    made = []
+
+    def call(*arguments):
+        if not made:
+            free = tf.nest.map_structure(
+                lambda x: tf.TensorSpec([None] * len(x.shape), x.dtype), arguments
+            )
+            made.append(tf.function(function, input_signature=free, autograph=False))
+        return made[0](*arguments)
 
     return call

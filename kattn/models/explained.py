@@ -125,7 +125,6 @@ class Explained:
             for name in list(outputs)
             if name.startswith(_SAID)
         }
-        names = self.class_names or list(map(str, range(self.num_classes)))
         explanations = []
         for i, row in enumerate(chances):
             weights = {name: x[i] for name, x in outputs.items()}
@@ -135,9 +134,9 @@ class Explained:
             }
             explanations.append(
                 Explanation(
-                    names[row.argmax()],
+                    self.labels[row.argmax()],
                     float(row.max()),
-                    dict(zip(names, row.tolist(), strict=True)),
+                    dict(zip(self.labels, row.tolist(), strict=True)),
                     {field: batch[k][i] for k, field in enumerate(fields)},
                     sentences,
                     _cropped(weights, sentences),

@@ -276,8 +276,11 @@ class TextClassifier(
     def predict(self, x, batch_size=None, **kwargs):
         """Logits `(B, num_classes)` of texts, as `keras.Model.predict` gives them."""
         if self._tokenizes(x):
-            batches = self._ordered(self._checked(x), batch_size)
-            return keras.Model.predict(self, batches, **kwargs)
+            x = self._checked(x)
+            if 0 < count(x) <= (batch_size or 32) and kwargs.keys() <= {"verbose"}:
+                # A pipeline takes longer to make than one batch to read.
+                return keras.Model.predict_on_batch(self, self._batch(x))
+            return keras.Model.predict(self, self._ordered(x, batch_size), **kwargs)
         if _is_dataset(x):
             x = self._preprocessed(x)
         return keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
@@ -300,10 +303,15 @@ class TextClassifier(
             or its number as a string where there are no class names.
         """
         probabilities = self.predict_proba(texts, batch_size=batch_size, verbose=0)
-        names = self.class_names or [str(i) for i in range(self.num_classes)]
+        labels = self.labels
         return [
-            Prediction(names[row.argmax()], float(row.max())) for row in probabilities
+            Prediction(labels[row.argmax()], float(row.max())) for row in probabilities
         ]
+
+    @property
+    def labels(self):
+        """What the classes are called: their names, or numbers where they have none."""
+        return self.class_names or [str(i) for i in range(self.num_classes)]
 
     def attention_model(self, **options):
         """The same layers and weights, with the attention as outputs.
@@ -372,6 +380,13 @@ class TextClassifier(
                     self.preprocessor.ids(batch if texts is parts else batch[0])
                 )
             return tf.nest.map_structure(lambda *ids: tf.concat(ids, axis=0), *chunks)
+
+    def _batch(self, texts):
+        """The inputs of one batch of texts."""
+        tf = tensorflow()
+        with tf.device("cpu"):
+            inputs = self.preprocessor.pad(self._ids(texts))
+        return tf.nest.map_structure(np.asarray, inputs)
 
     def _ordered(self, texts, batch_size, labels=None, weights=None):
         return ordered_batches(

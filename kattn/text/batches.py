@@ -2,9 +2,9 @@
 
 from kattn.text.libraries import tensorflow
 
-# Documents are sorted by length within this many batches at a time: enough for little
-# padding, and still a shuffle.
-_BATCHES_PER_SORT = 4
+#: Texts are sorted by length within this many batches at a time: enough for little
+#: padding, and still a shuffle.
+BATCHES_PER_SORT = 4
 _BATCHES_AHEAD = 4
 
 
@@ -77,7 +77,7 @@ def training_batches(
         key = tf.stack([tf.cast(seed, tf.int64), number])
         order = shuffle(tf.range(total, dtype=tf.int64), seed=key)  # (N,)
         # Sorted by (block of batches, length); the sort is stable, ties stay shuffled.
-        block = tf.range(total, dtype=tf.int64) // (batch_size * _BATCHES_PER_SORT)
+        block = tf.range(total, dtype=tf.int64) // (batch_size * BATCHES_PER_SORT)
         length = tf.cast(tf.gather(lengths, order), tf.int64)
         rank = block * (tf.reduce_max(length) + 1) + length
         order = tf.gather(order, tf.argsort(rank, stable=True))  # (N,)

@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from kattn.text.batches import prepared
+from kattn.text.batches import BATCHES_PER_SORT, prepared
 from kattn.text.libraries import tensorflow
 from kattn.text.strings import as_strings
-
-# As for texts in memory: little padding, and still a shuffle.
-_BATCHES_PER_SORT = 4
 
 
 class Stream:
@@ -75,7 +72,7 @@ class Stream:
             shuffled = self.elements(key).shuffle(
                 self.buffer, draws[0], reshuffle_each_iteration=False
             )
-            blocks = shuffled.batch(batch_size * _BATCHES_PER_SORT).enumerate()
+            blocks = shuffled.batch(batch_size * BATCHES_PER_SORT).enumerate()
             return blocks.flat_map(lambda n, some: batches(draws[1] + n, some))
 
         def batches(draw, elements):
@@ -85,7 +82,7 @@ class Stream:
             order = tf.argsort(lengths, stable=True)
             elements = tuple(tf.gather(x, order) for x in elements)
             some = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size)
-            return some.shuffle(_BATCHES_PER_SORT, draw, reshuffle_each_iteration=False)
+            return some.shuffle(BATCHES_PER_SORT, draw, reshuffle_each_iteration=False)
 
         numbers = tf.data.Dataset.counter(tf.constant(first_epoch, tf.int64))
         steps = -(-self.size // batch_size)

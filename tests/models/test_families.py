@@ -200,6 +200,17 @@ def test_what_stands_in_padding_changes_not_one_bit(trained):
 ODD = ["", " \n", "😀", "good", "good " * 10_000, "好看。", "<b>", "\ud800"]
 
 
+def test_a_text_alone_is_read_as_among_others(trained):
+    """The quick way that one batch goes, with graphs of one text and of any length."""
+    kin, model, x, _ = trained
+    expected = model.predict(x, batch_size=31, verbose=0)  # two batches: the other way
+    for i in range(4):
+        text = tuple(part[i : i + 1] for part in x) if kin.pairs else x[i : i + 1]
+        np.testing.assert_allclose(
+            model.predict(text, verbose=0), expected[i : i + 1], atol=1e-5
+        )
+
+
 def test_any_text_has_an_answer(trained):
     kin, model, _, _ = trained
     odd = (ODD * 2, ODD + ODD[::-1]) if kin.pairs else ODD
