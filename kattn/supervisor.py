@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from kattn import server
+from kattn import late_headers, server
 from kattn.models.presets import load
 from kattn.served import Served, newest
 from kattn.serving import export
@@ -158,6 +158,7 @@ def _supervise(start, workers):
 def _work(listening, settings):
     """The life of a worker."""
     import uvicorn
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     threading.Thread(target=_outlive_nobody, daemon=True).start()
     # Workers share the cores.
@@ -172,6 +173,7 @@ def _work(listening, settings):
     ).application()
     config = uvicorn.Config(
         application,
+        http=late_headers.closing(AutoHTTPProtocol, settings.timeout),
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=_FAREWELL,

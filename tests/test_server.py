@@ -206,6 +206,16 @@ def test_a_slow_client_is_alone_with_it(service):
         assert b" 408 " in client.recv(1000).split(b"\r\n")[0]
 
 
+def test_headers_that_do_not_arrive_are_not_waited_for(service):
+    with service.connect() as silent, service.connect() as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in slow.recv(1000)
+        slow.sendall(HEAD)  # of a second request, and no end of it
+        for client in (silent, slow):
+            assert client.recv(1000) == b""
+    assert len(service.predict(["a"])) == 1
+
+
 def test_a_client_that_hangs_up_is_nobodys_trouble(service):
     many = json.dumps({"instances": ["A good film."] * 500}).encode()
     for body, length in ((many, len(many)), (b"{", 100)):

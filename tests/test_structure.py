@@ -97,7 +97,8 @@ ARROWS = {
     "batching": set(),
     "served": {"names", "text"},
     "server": {"batching", "served"},
-    "supervisor": {"models", "served", "server", "serving", "text"},
+    "late_headers": set(),
+    "supervisor": {"late_headers", "models", "served", "server", "serving", "text"},
     "recipes": MODELS
     | RUN
     | WRITE
