@@ -3,7 +3,11 @@
 from kattn.writing import MEASURES
 
 # A source in the language of each corpus.
-_EXAMPLES = {"cmudict": "attention", "tatoeba": "我喜欢你的红帽子。"}
+_EXAMPLES = {
+    "cmudict": "attention",
+    "cmudict_stress": "attention",
+    "tatoeba": "我喜欢你的红帽子。",
+}
 
 
 def parts(about, metrics, corpus) -> list[str]:
