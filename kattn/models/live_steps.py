@@ -139,10 +139,10 @@ def _read(inputs, slots, turns, cell, step):
     carried = 2 if step is _lstm else 1
 
     def turn(k, array, *state):
-        x = tf.reshape(given.read(k), (_STEPS, -1, projected.shape[1]))
+        x = tf.reshape(given.read(k), (_STEPS, -1, projected.shape[1]))  # (4, n, G U)
         n = tf.shape(x)[1]
         size = tf.stack([n, units])
-        state = [tf.slice(part, (0, 0), size) for part in state]
+        state = [tf.slice(part, (0, 0), size) for part in state]  # who ended was last
         made = []
         parts = (tf.unstack(part) for part in tf.split(x, sizes, axis=-1))
         for now in zip(*parts, strict=True):
