@@ -193,7 +193,8 @@ def _lstm(recurrent, bias, units):
     tf = tensorflow()
 
     def after(x, h, c):
-        i, f, new, o = tf.split(x[0] + h @ recurrent, 4, axis=1)
+        (x,) = x
+        i, f, new, o = tf.split(x + h @ recurrent, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
         return [tf.sigmoid(o) * tf.tanh(c), c]
 

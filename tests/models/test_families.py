@@ -197,9 +197,6 @@ def test_what_stands_in_padding_changes_not_one_bit(trained):
     np.testing.assert_array_equal(got, expected)
 
 
-ODD = ["", " \n", "😀", "good", "good " * 10_000, "好看。", "<b>", "\ud800"]
-
-
 def test_a_text_alone_is_read_as_among_others(trained):
     """The quick way that one batch goes, with graphs of one text and of any length."""
     kin, model, x, _ = trained
@@ -209,6 +206,9 @@ def test_a_text_alone_is_read_as_among_others(trained):
         np.testing.assert_allclose(
             model.predict(text, verbose=0), expected[i : i + 1], atol=1e-5
         )
+
+
+ODD = ["", " \n", "😀", "good", "good " * 10_000, "好看。", "<b>", "\ud800"]
 
 
 def test_any_text_has_an_answer(trained):
