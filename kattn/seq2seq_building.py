@@ -75,6 +75,7 @@ def build(chosen: Seq2SeqRecipe, corpus: datasets.ParallelCorpus) -> AttentionSe
             tokenizer.vocabulary_size(),
             target_tokenizer.vocabulary_size(),
             **chosen.backbone_options(),
+            dtype="mixed_bfloat16" if chosen.mixed_precision else "float32",
         ),
         AttentionSeq2SeqPreprocessor(
             tokenizer, target_tokenizer, chosen.max_length, chosen.max_length

@@ -59,6 +59,8 @@ class Seq2SeqRecipe:
         bleu: Whether the figures have BLEU, which takes the package sacrebleu.
         half_precision: Whether the weights are kept in float16, which the figures are
             of, too.
+        mixed_precision: Whether to compute in bfloat16, which some processors do twice
+            as fast.
         seed: Seed of weights, dropout and shuffling.
         seeds: Train once with each of these in place of `seed`, and keep the run that
             is best on validation.
@@ -100,6 +102,7 @@ class Seq2SeqRecipe:
     measured_without: str = ""
     bleu: bool = False
     half_precision: bool = False
+    mixed_precision: bool = False
     seed: int = 0
     seeds: list[int] | None = None
 

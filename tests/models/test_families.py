@@ -103,6 +103,10 @@ def test_saved_and_loaded_it_answers_the_same(trained, tmp_path):
     got = half.predict_proba(x, verbose=0)
     assert np.isfinite(got).all()
     assert np.mean(got.argmax(-1) == expected.argmax(-1)) > 0.9
+    half.save_to_preset(tmp_path / "half")  # which KerasHub 0.32 alone can't load
+    again = kin.classifier.from_preset(tmp_path / "half")
+    assert again.backbone.compute_dtype == "float32"
+    np.testing.assert_allclose(again.predict(x, verbose=0), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
