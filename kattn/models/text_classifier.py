@@ -1,7 +1,6 @@
 """What all of kattn's text classifiers share: strings in, labels out."""
 
 import collections
-import contextlib
 
 import keras
 import keras_hub
@@ -9,25 +8,28 @@ import numpy as np
 
 from kattn.models.adapted import Adapted
 from kattn.models.adversarial import Adversarial
-from kattn.models.examples import checked, count, split
+from kattn.models.examples import count, split
 from kattn.models.explained import Explained
 from kattn.models.lean_task import LeanTask
 from kattn.models.portable import portable
 from kattn.models.presets import Presets
-from kattn.text.batches import ordered_batches, training_batches
-from kattn.text.libraries import tensorflow
+from kattn.models.text_batches import TextBatches, is_dataset
+from kattn.text.batches import training_batches
 from kattn.text.shares import share
 from kattn.text.streams import Stream
-from kattn.text.strings import as_strings
 
 Prediction = collections.namedtuple("Prediction", ["label", "probability"])
 Prediction.__doc__ = """A label and its probability, as `classify` returns them."""
 
-_TOKENIZED_AT_ONCE = 1024
-
 
 class TextClassifier(
-    Adapted, Adversarial, Explained, LeanTask, Presets, keras_hub.models.TextClassifier
+    Adapted,
+    Adversarial,
+    Explained,
+    TextBatches,
+    LeanTask,
+    Presets,
+    keras_hub.models.TextClassifier,
 ):
     """Base class of kattn's classifiers of single texts.
 
@@ -46,9 +48,6 @@ class TextClassifier(
         ngram_order: The most words of a run.
         **kwargs: As for `keras_hub.models.Task`: `name`, `compile`.
     """
-
-    #: What an example is called in messages.
-    _unit = "texts"
 
     def __init__(
         self,
@@ -206,7 +205,7 @@ class TextClassifier(
             )
         if isinstance(validation_data, Stream):
             validation_data = self._streamed(validation_data, batch_size)
-        elif validation_data is not None and not _is_dataset(validation_data):
+        elif validation_data is not None and not is_dataset(validation_data):
             texts, labels, *rest = validation_data
             if self._tokenizes(texts):
                 texts = self._checked(texts)
@@ -216,7 +215,7 @@ class TextClassifier(
         elif validation_data is not None:
             validation_data = self._preprocessed(validation_data)
         if not self._tokenizes(x) and not isinstance(x, Stream):
-            if _is_dataset(x):
+            if is_dataset(x):
                 # Keras would warn that it does not shuffle a dataset.
                 kwargs["shuffle"] = False
                 self._prepare(None, None)
@@ -267,7 +266,7 @@ class TextClassifier(
         if isinstance(x, Stream):
             batches = self._streamed(x, batch_size)
             return keras.Model.evaluate(self, batches, **kwargs)
-        if _is_dataset(x) and not kwargs.get("_use_cached_eval_dataset"):
+        if is_dataset(x) and not kwargs.get("_use_cached_eval_dataset"):
             x = self._preprocessed(x)
         return keras.Model.evaluate(
             self, x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs
@@ -281,7 +280,7 @@ class TextClassifier(
                 # A pipeline takes longer to make than one batch to read.
                 return keras.Model.predict_on_batch(self, self._batch(x))
             return keras.Model.predict(self, self._ordered(x, batch_size), **kwargs)
-        if _is_dataset(x):
+        if is_dataset(x):
             x = self._preprocessed(x)
         return keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
 
@@ -337,98 +336,3 @@ class TextClassifier(
         """
         with portable(self):
             return super().export(filepath, *args, **kwargs)
-
-    # === Strings to batches ===
-
-    def _tokenizes(self, x):
-        """Whether `x` is strings for the preprocessor, and not inputs of the model."""
-        return self.preprocessor is not None and isinstance(
-            x, str | bytes | list | tuple | np.ndarray
-        )
-
-    def _checked(self, x):
-        """The texts as a list of strings, or an error that says what is wrong."""
-        return checked(x)
-
-    def _preprocessed(self, dataset):
-        if self.preprocessor is None:
-            return dataset
-        tf = tensorflow()
-        return dataset.map(
-            self.preprocess_samples, num_parallel_calls=tf.data.AUTOTUNE
-        ).prefetch(tf.data.AUTOTUNE)
-
-    def _streamed(self, stream, batch_size):
-        batch_size = batch_size or 32
-        batches = stream.ordered_batches(self.preprocessor, batch_size=batch_size)
-        return share(batches, len(stream), batch_size)[0]
-
-    def _examined(self, texts, batch_size, labels, weights=None):
-        batches = self._ordered(texts, batch_size, labels, weights)
-        return share(batches, count(texts), batch_size or 32)[0]
-
-    def _ids(self, texts):
-        """Ragged ids of all texts, made once."""
-        tf = tensorflow()
-        parts = texts if isinstance(texts, tuple) else (texts,)
-        chunks = []
-        with tf.device("cpu"):
-            for start in range(0, count(texts), _TOKENIZED_AT_ONCE):
-                rows = slice(start, start + _TOKENIZED_AT_ONCE)
-                batch = tuple(as_strings(part[rows]) for part in parts)
-                chunks.append(
-                    self.preprocessor.ids(batch if texts is parts else batch[0])
-                )
-            return tf.nest.map_structure(lambda *ids: tf.concat(ids, axis=0), *chunks)
-
-    def _batch(self, texts):
-        """The inputs of one batch of texts."""
-        tf = tensorflow()
-        with tf.device("cpu"):
-            inputs = self.preprocessor.pad(self._ids(texts))
-        return tf.nest.map_structure(np.asarray, inputs)
-
-    def _ordered(self, texts, batch_size, labels=None, weights=None):
-        return ordered_batches(
-            self._ids(texts),
-            self.preprocessor.pad,
-            batch_size=batch_size or 32,
-            labels=labels,
-            weights=weights,
-        )
-
-    def _labels(self, texts, labels):
-        """Labels as integers."""
-        if labels is None:
-            raise ValueError("Training and evaluation need labels. Received: None")
-        labels = np.asarray(labels)
-        if labels.shape != (count(texts),):
-            raise ValueError(
-                f"There is one label for each of the {count(texts)} {self._unit}. "
-                f"Received: labels of shape {labels.shape}"
-            )
-        if labels.dtype.kind in "iub":
-            wrong = labels[(labels < 0) | (labels >= self.num_classes)]
-            if wrong.size:
-                raise ValueError(
-                    f"Labels are integers from 0 to {self.num_classes - 1}. "
-                    f"Received: {wrong[0]}"
-                )
-            return labels.astype("int32")
-        labels = [str(label) for label in labels]
-        if self.class_names is None:
-            self.class_names = sorted(set(labels))
-        number = {name: i for i, name in enumerate(self.class_names)}
-        unknown = sorted(set(labels) - set(number))
-        if unknown:
-            raise ValueError(
-                f"Labels are among the class names {self.class_names}. "
-                f"Received: {unknown[0]!r}"
-            )
-        return np.array([number[label] for label in labels], "int32")
-
-
-def _is_dataset(x):
-    with contextlib.suppress(ImportError):
-        return isinstance(x, tensorflow().data.Dataset)
-    return False
