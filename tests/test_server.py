@@ -26,7 +26,8 @@ import kattn
 from kattn import models
 from kattn.__main__ import main
 from kattn.batching import Batches
-from kattn.served import Served, newest
+from kattn.served import Served, Unanswerable, newest
+from kattn.server import Server
 
 for name in ("prometheus_client", "starlette", "uvicorn"):
     pytest.importorskip(name, reason='needs pip install "kattn[server]"')
@@ -261,6 +262,46 @@ def test_an_error_is_for_who_caused_it():
     (alone,) = asyncio.run(ask([0]))
     assert isinstance(alone, ZeroDivisionError)
     assert calls[4:] == [[0]]
+
+
+class Picky:
+    """A model that takes short texts alone."""
+
+    fields = {"serving_default": ("text",)}
+
+    def examples(self, signature_name, instances):
+        return instances
+
+    def answer(self, signature_name, examples):
+        if max(map(len, examples)) > 3:
+            raise Unanswerable("A source has at most 3 tokens.")
+        return [{"length": len(text)} for text in examples]
+
+
+def test_what_a_model_does_not_take_is_refused_in_its_own_words():
+    application = Server(Picky(), "picky", "1", TIMEOUT, 1000).application()
+
+    async def ask(texts):
+        body = json.dumps({"instances": texts}).encode()
+        path = "/v1/models/picky:predict"
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+        said = []
+
+        async def receive():
+            return {"type": "http.request", "body": body}
+
+        async def send(message):
+            said.append(message)
+
+        await application(scope, receive, send)
+        return said[0]["status"], json.loads(said[1]["body"])
+
+    async def ask_all(*requests):
+        return await asyncio.gather(*map(ask, requests))
+
+    right, wrong = asyncio.run(ask_all(["abc", "a"], ["ab", "abcd"]))
+    assert right == (200, {"predictions": [{"length": 3}, {"length": 1}]})
+    assert wrong == (400, {"error": "A source has at most 3 tokens."})
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
