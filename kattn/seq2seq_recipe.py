@@ -24,6 +24,7 @@ class Seq2SeqRecipe:
         data_dir: Likewise.
         source_column: Column with the sources, in a file of one's own.
         target_column: Column with the targets, likewise.
+        more_pairs: File with pairs to learn from besides; `more` of `load_parallel`.
         limit: At most so many sources of each split, for a quick try.
         source_tokens: `"character"` or `"word"`.
         target_tokens: Likewise.
@@ -59,8 +60,8 @@ class Seq2SeqRecipe:
         bleu: Whether the figures have BLEU, which takes the package sacrebleu.
         half_precision: Whether the weights are kept in float16, which the figures are
             of, too.
-        mixed_precision: Whether to compute in bfloat16, which some processors do twice
-            as fast.
+        mixed_precision: Whether to learn in bfloat16, which some processors compute
+            twice as fast; what is kept computes in float32.
         seed: Seed of weights, dropout and shuffling.
         seeds: Train once with each of these in place of `seed`, and keep the run that
             is best on validation.
@@ -71,6 +72,7 @@ class Seq2SeqRecipe:
     data_dir: str | None = None
     source_column: str = "source"
     target_column: str = "target"
+    more_pairs: str | None = None
     limit: int | None = None
     source_tokens: str = "character"
     target_tokens: str = "word"

@@ -106,6 +106,9 @@ def train(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) -> Pat
             seed=chosen.seed,
             verbose=1 if sys.stdout.isatty() else 2,
         )
+    if chosen.mixed_precision:  # what is kept computes like every other preset
+        single = dataclasses.replace(chosen, mixed_precision=False)
+        model = seq2seq_building.build(single, corpus)
     model.set_weights(progress.best_weights)
     if chosen.half_precision:
         half_precision.save(model, folder / "preset")
