@@ -28,27 +28,22 @@ CURVES = """
     processes = distribution.begin("data", *arguments)
     texts = [f"{'good' if i % 2 else 'bad'} film . " * (1 + i % 2) for i in range(400)]
     labels = [i % 2 for i in range(400)]
-    curves = {}
-    for cls in (
-        models.BiLSTMAttentionTextClassifier, models.AttentionEncoderTextClassifier
-    ):
-        keras.utils.set_random_seed(0)
-        preprocessor = cls.preprocessor_cls(
-            cls.preprocessor_cls.tokenizer_cls("a good bad film plot .".split())
-        )
-        size = preprocessor.tokenizer.vocabulary_size()
-        model = cls(
-            cls.backbone_cls(size, 8, **({"units": 8} if not curves else {})),
-            preprocessor=preprocessor, num_classes=2, dropout=0.3,
-        )
-        curve = curves[cls.__name__] = []
-        def keep(batch, logs):
-            curve.append(float(logs["loss"]))
-        keep = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
-        batch = 8
-        model.fit(texts, labels, batch_size=batch, callbacks=[keep], verbose=0)
-        curve.append(model.evaluate(texts, labels, batch_size=batch, verbose=0)[0])
-    print(json.dumps([processes.index, processes.count, curves]))
+    keras.utils.set_random_seed(0)
+    preprocessor = models.BiLSTMAttentionTextClassifierPreprocessor(
+        models.BiLSTMAttentionTokenizer("a good bad film plot .".split())
+    )
+    size = preprocessor.tokenizer.vocabulary_size()
+    model = models.BiLSTMAttentionTextClassifier(
+        models.BiLSTMAttentionBackbone(size, 8, units=8),
+        preprocessor=preprocessor, num_classes=2, dropout=0.3,
+    )
+    curve = []
+    def keep(batch, logs):
+        curve.append(float(logs["loss"]))
+    keep = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
+    model.fit(texts, labels, batch_size=8, callbacks=[keep], verbose=0)
+    curve.append(model.evaluate(texts, labels, batch_size=8, verbose=0)[0])
+    print(json.dumps([processes.index, processes.count, curve]))
 """
 
 
@@ -94,10 +89,10 @@ def test_two_processes_give_the_losses_of_one(processes):
     started = processes(*(["-c", script, json.dumps(one)] for one in given))
     said = [json.loads(one.communicate()[0].splitlines()[-1]) for one in started]
     assert [one[:2] for one in said] == [[0, 1], [0, 2], [1, 2]]
-    for name, alone in said[0][2].items():
-        assert len(alone) == 51
-        for _, _, curves in said[1:]:
-            assert curves[name] == pytest.approx(alone, abs=1e-5)
+    alone = said[0][2]
+    assert len(alone) == 51
+    for _, _, curve in said[1:]:
+        assert curve == pytest.approx(alone, abs=1e-5)
 
 
 def test_who_is_left_stops_and_all_go_on(processes, tmp_path):
