@@ -80,12 +80,10 @@ def card(name: str, folder: Path) -> str:
     about = describe(name, folder)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     corpus = describe_corpus(about.corpus, PARALLEL if about.writes else LABELLED)
-    file = folder / "recipe.toml"
     if about.writes:
-        keys = recipe.read(file, Seq2SeqRecipe)
-        parts = writing_cards.parts(about, metrics, corpus, keys)
+        parts = writing_cards.parts(about, metrics, corpus)
     else:
-        parts = _parts(about, metrics, corpus, recipe.read(file))
+        parts = _parts(about, metrics, corpus, recipe.read(folder / "recipe.toml"))
     if (folder / NOTES).is_file():
         parts.append((folder / NOTES).read_text(encoding="utf-8").strip())
     parts += [

@@ -35,7 +35,6 @@ def corpus_of(chosen: Seq2SeqRecipe) -> datasets.ParallelCorpus:
         chosen.data_dir,
         source=chosen.source_column,
         target=chosen.target_column,
-        more=chosen.more_pairs,
     )
     if not chosen.limit:
         return corpus

@@ -28,7 +28,7 @@ def evaluate(folder, arguments: dict) -> dict:
     """
     recipe.check_placed(arguments, _DATA)
     keys = recipe.read(folder / "recipe.toml", Seq2SeqRecipe)
-    chosen = Seq2SeqRecipe(**{**keys, **arguments, "more_pairs": None})
+    chosen = Seq2SeqRecipe(**{**keys, **arguments})
     if chosen.bleu:
         writing.check_bleu()
     console = Console(highlight=False)

@@ -24,7 +24,6 @@ class Seq2SeqRecipe:
         data_dir: Likewise.
         source_column: Column with the sources, in a file of one's own.
         target_column: Column with the targets, likewise.
-        more_pairs: File with pairs to learn from besides; `more` of `load_parallel`.
         limit: At most so many sources of each split, for a quick try.
         source_tokens: `"character"` or `"word"`.
         target_tokens: Likewise.
@@ -72,7 +71,6 @@ class Seq2SeqRecipe:
     data_dir: str | None = None
     source_column: str = "source"
     target_column: str = "target"
-    more_pairs: str | None = None
     limit: int | None = None
     source_tokens: str = "character"
     target_tokens: str = "word"

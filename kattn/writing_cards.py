@@ -10,18 +10,14 @@ _EXAMPLES = {
 }
 
 
-def parts(about, metrics, corpus, keys) -> list[str]:
+def parts(about, metrics, corpus) -> list[str]:
     """What the card of a preset that writes says before its notes, in Markdown.
 
     Args:
         about: A `kattn.listing.Preset`.
         metrics: The content of its metrics.json.
         corpus: The description of its corpus.
-        keys: Its recipe.
     """
-    learned = "the training split alone"
-    if "more_pairs" in keys:
-        learned = "the training split, and on the pairs that are told of below"
     return [
         f"# {about.name}",
         "An encoder-decoder whose attention asks anew at every step (Bahdanau et al. "
@@ -36,8 +32,8 @@ def parts(about, metrics, corpus, keys) -> list[str]:
         f"{metrics['parameters']:,} parameters, {about.megabytes:.1f} MB; "
         f"{metrics['seconds']['training']:,.0f} seconds of training a seed.",
         "## How it was trained",
-        f"On {learned}, everything chosen on the validation split, the test split read "
-        "once for each seed:",
+        "On the training split alone, everything chosen on the validation split, the "
+        "test split read once for each seed:",
         f"    python train.py models/{about.name}/recipe.toml --data-dir FOLDER",
         f"`python train.py --evaluate {about.name} --data-dir FOLDER` finds it again.",
     ]

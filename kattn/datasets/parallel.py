@@ -13,9 +13,6 @@ from kattn.datasets.pronunciations import read_pronunciations
 from kattn.datasets.rows import decode
 from kattn.names import unknown
 
-_TABLES = (".csv", ".tsv")
-_ENDINGS = ", ".join(_TABLES)
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ParallelSplit:
@@ -62,11 +59,7 @@ class ParallelCorpus:
 
 
 def load_parallel(
-    name: str | os.PathLike,
-    data_dir=None,
-    source="source",
-    target="target",
-    more: str | os.PathLike | None = None,
+    name: str | os.PathLike, data_dir=None, source="source", target="target"
 ) -> ParallelCorpus:
     r"""Load a corpus of sources and targets as train, validation and test splits.
 
@@ -80,8 +73,6 @@ def load_parallel(
         data_dir: Folder that holds the corpus's files, as for `load`.
         source: Of a file of your own, the column of the sources.
         target: Likewise, that of the targets.
-        more: A `.csv` or `.tsv` file of pairs to learn from besides, which another
-            model wrote, say. Those of sources that are held out are left out.
 
     Returns:
         The corpus.
@@ -104,53 +95,22 @@ def load_parallel(
     text = os.fspath(name)
     path = Path(data_dir or ".", text).expanduser()
     if text in names(PARALLEL):
-        corpus = _described(describe(text, PARALLEL), data_dir)
-    elif path.suffix in _TABLES:
-        corpus = split(text, *_own(path, source, target), Rules())
-    else:
+        return _described(describe(text, PARALLEL), data_dir)
+    if path.suffix not in (".csv", ".tsv"):
         known = names(PARALLEL)
-        raise unknown(f"corpus (and no file that ends in {_ENDINGS})", text, known)
-    return corpus if more is None else _with_more(corpus, Path(more), source, target)
-
-
-def _own(path, source, target):
-    """Sources and targets of a table."""
-    if path.suffix not in _TABLES:
-        raise ValueError(
-            f"Pairs are in a file that ends in {_ENDINGS}. Received: {path}"
-        )
+        raise unknown("corpus (and no file that ends in .csv, .tsv)", text, known)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file. Received: {path}, which is not one.")
     comma = path.suffix == ".csv"
-    return tables.read_table(
+    rows = tables.read_table(
         decode(path.read_bytes(), path.name),
         path.name,
         (source, target),
         None,
         delimiter="," if comma else "\t",
         quoting=comma,
-    ).texts
-
-
-def _with_more(corpus, path, source, target):
-    """The corpus with the pairs of a file in its training split."""
-    held = {key(x) for part in (corpus.validation, corpus.test) for x in part.sources}
-    train = corpus.train
-    references = {
-        x: dict.fromkeys(options)
-        for x, options in zip(train.sources, train.references, strict=True)
-    }
-    left_out = 0
-    for x, y in zip(*_own(path, source, target), strict=True):
-        if key(x) in held:
-            left_out += 1
-        else:
-            references.setdefault(x, {})[y] = None
-    train = ParallelSplit(list(references), [(*y,) for y in references.values()])
-    note = f"Training has the pairs of {path}, too"
-    if left_out:
-        note += f", but for {left_out:,} whose source is held out"
-    return dataclasses.replace(corpus, train=train, notes=(*corpus.notes, f"{note}."))
+    )
+    return split(text, *rows.texts, Rules())
 
 
 def _described(description, data_dir):

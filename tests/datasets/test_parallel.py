@@ -55,31 +55,6 @@ def test_what_cannot_be_read():
         load_parallel("tatoeba", data_dir=ROOT)
 
 
-def test_more_pairs_are_learned_from_and_none_that_is_measured(tmp_path):
-    def write(name, pairs):
-        lines = ["source\ttarget", *(f"{x}\t{y}" for x, y in pairs)]
-        (tmp_path / name).write_text("\n".join(lines))
-        return tmp_path / name
-
-    own = write("own.tsv", [(f"word {n}", n) for n in range(200)])
-    before = load_parallel(own)
-    held = [x for part in parts(before)[1:] for x in part.sources]
-    known = before.train.sources[0]
-    more = [*((f"{x.upper()}!", "told") for x in held), ("new", "x"), (known, "y")]
-    after = load_parallel(own, more=write("more.tsv", more))
-    assert after.train.sources == [*before.train.sources, "new"]
-    options = dict(zip(after.train.sources, after.train.references, strict=True))
-    assert options["new"] == ("x",)
-    assert options[known] == (*before.train.references[0], "y")
-    for was, is_now in zip(parts(before)[1:], parts(after)[1:], strict=True):
-        assert (was.sources, was.references) == (is_now.sources, is_now.references)
-    assert f"but for {len(held)} whose source is held out" in after.notes[-1]
-    with pytest.raises(ValueError, match=r"ends in .csv, .tsv. Received: .*more.txt"):
-        load_parallel(own, more=tmp_path / "more.txt")
-    with pytest.raises(FileNotFoundError, match="mroe.tsv"):
-        load_parallel(own, more=tmp_path / "mroe.tsv")
-
-
 def test_a_table_of_ones_own(tmp_path):
     lines = [f'"{n}, please",{n}' for n in range(100)]
     (tmp_path / "x.csv").write_text("\n".join(["from,to", *lines]))
