@@ -121,13 +121,16 @@ def _of_preset(folder, dtype):
     config = Path(folder, "config.json")
     if not config.is_file():
         return dtype
-    saved = json.loads(config.read_text(encoding="utf-8"))["config"].get("dtype")
+    saved = json.loads(config.read_text(encoding="utf-8"))["config"]
+    saved = saved.get("dtype") if isinstance(saved, dict) else None
     if not isinstance(saved, dict):
         return dtype
-    saved = keras.dtype_policies.deserialize(saved)
     if dtype is None:
-        plain = type(saved) is keras.dtype_policies.DTypePolicy
-        return keras.config.dtype_policy() if plain else None
+        match saved:
+            case {"class_name": "DTypePolicy", "config": {"name": str(name)}}:
+                return keras.config.dtype_policy() if "mixed" in name else None
+        return None
+    saved = keras.dtype_policies.deserialize(saved)
     if not isinstance(saved, keras.dtype_policies.DTypePolicyMap):
         return dtype
     wanted = keras.dtype_policies.get(dtype)
@@ -165,9 +168,10 @@ class Presets:
                 what was saved.
         """
         folder = locate(preset)
-        dtype = _of_preset(folder, kwargs.pop("dtype", None))
-        if dtype is not None:
-            kwargs["dtype"] = dtype
+        if issubclass(cls, keras.Model):
+            dtype = _of_preset(folder, kwargs.pop("dtype", None))
+            if dtype is not None:
+                kwargs["dtype"] = dtype
         return super().from_preset(folder, *args, **kwargs)
 
     @classmethod
