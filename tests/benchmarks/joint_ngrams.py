@@ -95,10 +95,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset", nargs="?", default="g2p_en")
     preset = parser.parse_args().preset
-    corpus, model = (
-        load_parallel("cmudict"),
-        models.AttentionSeq2Seq.from_preset(preset),
-    )
+    corpus = load_parallel("cmudict")
+    model = models.AttentionSeq2Seq.from_preset(preset)
     table = Table("", "split", "words wrong", "phonemes wrong")
     with tempfile.TemporaryDirectory() as folder:
         ngrams = JointNgrams(corpus.train.pairs(), folder)
