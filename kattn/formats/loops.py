@@ -36,10 +36,11 @@ def call_of(layer):
     return call
 
 
-def scan(step, start, columns):
-    """As `keras.ops.scan`, for steps that leave behind what they hand on."""
+def scan(step, start, columns, kept):
+    """As `kattn.layers.scanning.scan`."""
     start = [tensorflow().convert_to_tensor(x) for x in start]
-    return _loop(lambda states, column: step(states, column[0])[0], start, (columns,))
+    end, left = _loop(lambda states, at: step(states, at[0]), start, (columns,))
+    return end[kept:], left[:kept]
 
 
 def _loop(step, start, columns):

@@ -164,15 +164,15 @@ def given(layer, outputs, last):
     return [result, *last] if layer.return_state else result
 
 
-def _scan(step, start, columns):
-    """As `keras.ops.scan`, for steps that leave behind what they hand on."""
+def _scan(step, start, columns, kept):
+    """As `kattn.layers.scanning.scan`."""
     tf = tensorflow()
     length = tf.shape(columns)[0]
     start = [tf.convert_to_tensor(x) for x in start]
     arrays = [tf.TensorArray(x.dtype, length, element_shape=x.shape) for x in start]
 
     def body(t, states, arrays):
-        after, _ = step(list(states), tf.gather(columns, t))
+        after = step(list(states), tf.gather(columns, t))
         pairs = zip(after, start, strict=True)
         after = [tf.ensure_shape(x, like.shape) for x, like in pairs]
         # A loop of ONNX does not hand on what it leaves behind.
@@ -180,4 +180,4 @@ def _scan(step, start, columns):
         return t + 1, after, [array.write(t, x) for array, x in left]
 
     _, end, arrays = tf.while_loop(lambda t, *_: t < length, body, (0, start, arrays))
-    return end, [array.stack() for array in arrays]
+    return end[kept:], [array.stack() for array in arrays[:kept]]

@@ -7,6 +7,7 @@ from kattn.attend import cleared
 from kattn.layers.attention_cell import AttentionCell, check_rank
 from kattn.layers.flags import check_flags
 from kattn.layers.masking import check_mask, merged
+from kattn.layers.scanning import scan
 from kattn.pairwise import wide
 
 
@@ -67,12 +68,12 @@ class AttentionRNN(keras.layers.Layer):
             )
         self.cell = cell
         self.return_state = return_state
-        # Keras's scan does not tell TensorFlow how many steps there are at most, and
-        # without that XLA finds no gradient: "auto" runs such a model plain.
+        # TensorFlow is not told how many steps there are at most, and without that XLA
+        # finds no gradient: "auto" runs such a model plain.
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
     #: How steps are run, which an export has otherwise.
-    scan = staticmethod(ops.scan)
+    scan = staticmethod(scan)
 
     def build(self, inputs_shape, memory_shape):
         """Build the cell for one step."""
@@ -136,9 +137,8 @@ class AttentionRNN(keras.layers.Layer):
                 live = now[:, width : width + 1] > 0  # (B, 1)
                 pairs = zip(after[2:], before[2:], strict=True)
                 # Output and weights are cleared at the end, all steps at once.
-                after[2:] = [ops.where(live, new, old) for new, old in pairs]
-            # On TensorFlow, what is handed on and what is left behind must be alike.
-            return after, after
+                after[2:] = [_taken(live, new, old) for new, old in pairs]
+            return after
 
         output = self.cell.widths(width, memory.values.shape[-1])[2]
         start = [
@@ -148,12 +148,12 @@ class AttentionRNN(keras.layers.Layer):
         if hard:
             start += [ops.zeros((batch, 1), "float32")] * 2  # log p(sample), entropy
         columns = ops.concatenate(columns, axis=-1)
-        end, history = self.scan(step, start, ops.swapaxes(columns, 0, 1))
+        end, kept = self.scan(step, start, ops.swapaxes(columns, 0, 1), kept=2)
         self._forget_dropout()
         if hard:
             hard.sampled.append(tuple(total[:, 0] for total in end[-2:]))
-        outputs, weights = (ops.swapaxes(x, 0, 1) for x in history[:2])
-        return outputs, weights, end[2 : 2 + len(states)]
+        outputs, weights = (ops.swapaxes(x, 0, 1) for x in kept)
+        return outputs, weights, end[: len(states)]
 
     def _draw_dropout(self, batch, states):
         """Have the inner cells draw their dropout, which they keep for all steps."""
@@ -223,6 +223,17 @@ class AttentionRNN(keras.layers.Layer):
         """The layer that `get_config` described."""
         cell = keras.saving.deserialize_keras_object(config["cell"])
         return cls(**{**config, "cell": cell})
+
+
+def _taken(live, new, old):
+    """The new state where a step is live, else the old one; `live` is boolean.
+
+    The slope of a product is products, where that of a choice fills zeros to choose.
+    """
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(new.dtype)):
+        return ops.where(live, new, old)
+    live = ops.cast(live, new.dtype)
+    return live * new + (1 - live) * old
 
 
 def _samples(cell, training):

@@ -6,6 +6,7 @@ Recurrent Neural Networks. NIPS 2015.
 
 from keras import ops
 
+from kattn.layers.scanning import scan
 from kattn.text.libraries import tensorflow
 
 #: Stands where the decoder is fed its own token: no tokenizer gives this id.
@@ -70,15 +71,13 @@ class ScheduledSampling:
             fed = ops.where(asked == OWN, said, asked)  # (B,)
             logits, states, _ = self.step(fed, states, memory)
             said = ops.cast(ops.argmax(logits, axis=-1), fed.dtype)
-            after = [fed, said, *states]
-            return after, after
+            return [fed, said, *states]
 
         asked = inputs["decoder_token_ids"]
         nothing = ops.zeros_like(asked[:, 0])
-        _, history = ops.scan(
-            step, [nothing, nothing, *states], ops.swapaxes(asked, 0, 1)
-        )
-        return ops.swapaxes(history[0], 0, 1)
+        start = [nothing, nothing, *states]
+        _, (fed,) = scan(step, start, ops.swapaxes(asked, 0, 1), kept=1)
+        return ops.swapaxes(fed, 0, 1)
 
     def get_compile_config(self):
         """What `compile` was given, for a model that is saved and trained further."""
