@@ -45,6 +45,9 @@ class Seq2SeqRecipe:
         coverage: Whether a position tells how much it was read before.
         tie_embeddings: As for `AttentionSeq2Seq`.
         dropout: Fraction dropped in training; what of, the backbone says.
+        ngrams: How many n-grams of the source have vectors of their own.
+        ngram_dim: Width of such a vector.
+        ngram_dropout: Fraction of them dropped in training.
         label_smoothing: As for `TokenCrossentropy`.
         scheduled_sampling: As for `AttentionSeq2Seq.compile`, a number of steps; the
             target alone is fed if 0.
@@ -59,6 +62,8 @@ class Seq2SeqRecipe:
         bleu: Whether the figures have BLEU, which takes the package sacrebleu.
         half_precision: Whether the weights are kept in float16, which the figures are
             of, too.
+        mantissa_bits: Of 10, as for `kattn.models.half_precision.save`: fewer make a
+            smaller file.
         mixed_precision: Whether to learn in bfloat16, which some processors compute
             twice as fast; what is kept computes in float32.
         seed: Seed of weights, dropout and shuffling.
@@ -91,6 +96,9 @@ class Seq2SeqRecipe:
     coverage: bool | None = None
     tie_embeddings: bool = False
     dropout: float = 0.2
+    ngrams: int | None = None
+    ngram_dim: int | None = None
+    ngram_dropout: float | None = None
     label_smoothing: float = 0.0
     scheduled_sampling: float = 0.0
     epochs: int = 20
@@ -102,6 +110,7 @@ class Seq2SeqRecipe:
     measured_without: str = ""
     bleu: bool = False
     half_precision: bool = False
+    mantissa_bits: int = 10
     mixed_precision: bool = False
     seed: int = 0
     seeds: list[int] | None = None
@@ -111,12 +120,17 @@ class Seq2SeqRecipe:
         for name in ("source_tokens", "target_tokens"):
             if getattr(self, name) not in TOKENS:
                 raise unknown(name, getattr(self, name), TOKENS)
-        for name in ("dropout", "label_smoothing"):
-            if not getattr(self, name) < 1:
+        for name in ("dropout", "ngram_dropout", "label_smoothing"):
+            if not (getattr(self, name) or 0) < 1:
                 raise ValueError(
                     f"The recipe's {name!r} is less than 1. "
                     f"Received: {getattr(self, name)}"
                 )
+        if self.mantissa_bits > 10:
+            raise ValueError(
+                "The recipe's 'mantissa_bits' are at most the 10 of a float16. "
+                f"Received: {self.mantissa_bits}"
+            )
         if self.seeds and len(set(self.seeds)) < len(self.seeds):
             raise ValueError(
                 f"The recipe's 'seeds' are different. Received: {self.seeds}"
@@ -127,7 +141,7 @@ class Seq2SeqRecipe:
         names = (
             *("embedding_dim", "units", "cell", "num_layers", "directions"),
             *("attention", "score", "region", "normalizer", "input_feeding"),
-            *("coverage", "dropout"),
+            *("coverage", "dropout", "ngrams", "ngram_dim", "ngram_dropout"),
         )
         options = {name: getattr(self, name) for name in names}
         return {name: x for name, x in options.items() if x is not None}
@@ -151,5 +165,6 @@ def writes(path) -> bool:
 
 _LEAST = {
     **{"dropout": 0.0, "label_smoothing": 0.0, "learning_rate": 0.0},
+    "ngram_dropout": 0.0,
     **{"length_penalty": 0.0, "scheduled_sampling": 0.0, "seed": 0, "seeds": 0},
 }

@@ -111,7 +111,7 @@ def train(chosen: Seq2SeqRecipe, folder: Path, tensorboard: bool = False) -> Pat
         model = seq2seq_building.build(single, corpus)
     model.set_weights(progress.best_weights)
     if chosen.half_precision:
-        half_precision.save(model, folder / "preset")
+        half_precision.save(model, folder / "preset", chosen.mantissa_bits)
     else:
         model.save_to_preset(folder / "preset")
     write_saved_model(model, folder)

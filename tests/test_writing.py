@@ -67,7 +67,8 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
     lines = [f"{n:b}\t{' '.join(f'{n:b}')}" for n in range(200)]
     (tmp_path / "x.tsv").write_text("\n".join(["source\ttarget", *lines]))
     recipe = 'model = "attention_seq2seq"\ndataset = "x.tsv"\nunits = 4\nepochs = 1\n'
-    (tmp_path / "recipe.toml").write_text(recipe + "embedding_dim = 3\n")
+    recipe += "embedding_dim = 3\nngrams = 20\nhalf_precision = true\n"
+    (tmp_path / "recipe.toml").write_text(recipe)
     folder = recipes.run({"recipe": "recipe.toml", "output": "run", "beam_width": 2})
     metrics = json.loads((folder / "metrics.json").read_text())
     assert 0 <= metrics["test"]["word_error_rate"] <= 1
@@ -76,6 +77,7 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
         *("learning_curves.png", "saved_model"),
     }
     model = AttentionSeq2Seq.from_preset(folder / "preset")
+    assert model.backbone.ngram_embedding.adapted
     texts = model.generate(["101", "11"], beam_width=2)
     served = tf.saved_model.load(str(folder / "saved_model" / "1"))
     answer = served.signatures["generate"](text=tf.constant(["101", "11"]))
@@ -97,6 +99,7 @@ def test_a_recipe_learns_in_bfloat16_and_keeps_float32(tmp_path, monkeypatch):
     monkeypatch.setattr(AttentionSeq2Seq, "fit", noted)
     small = {"units": 4, "embedding_dim": 3, "epochs": 1, "limit": 60, "beam_width": 1}
     asked = {"model": "attention_seq2seq", "mixed_precision": True, "output": "run"}
+    asked["ngrams"] = 30
     folder = recipes.run(asked | small)
     assert fitted == ["bfloat16"]
     config = json.loads((folder / "preset" / "config.json").read_text())["config"]
@@ -152,6 +155,28 @@ def test_half_precision_is_half_the_bytes_and_what_the_model_became(tmp_path, ti
     assert sizes[1] < 0.6 * sizes[0]
 
 
+def test_a_matrix_of_fewer_bits_takes_a_byte_a_weight(tmp_path, tiny_one):
+    draw = np.random.default_rng(0)
+    shapes = [w.shape for w in tiny_one.get_weights()]
+    weights = [draw.normal(0, 0.1, shape).astype("float32") for shape in shapes]
+    tiny_one.set_weights(weights)
+    sizes = {}
+    for bits in (10, 4):
+        tiny_one.set_weights(weights)
+        half_precision.save(tiny_one, tmp_path / str(bits), mantissa_bits=bits)
+        sizes[bits] = (tmp_path / str(bits) / "model.weights.h5").stat().st_size
+    assert sizes[4] < 0.8 * sizes[10]
+    again = AttentionSeq2Seq.from_preset(tmp_path / "4")
+    for was, is_now in zip(weights, again.get_weights(), strict=True):
+        if was.ndim > 1:
+            # The nearest of 16 in each octave, beside what float16 rounds.
+            np.testing.assert_allclose(is_now, was, rtol=2**-5 + 2**-11, atol=2**-14)
+            parts = 2**5 * np.frexp(is_now)[0]
+            np.testing.assert_array_equal(parts, np.round(parts))
+        else:
+            np.testing.assert_array_equal(is_now, was.astype("float16"))
+
+
 @pytest.fixture
 def tiny_one():
     letters = CharacterTokenizer(list("abc"))
@@ -170,6 +195,10 @@ def test_keys_that_are_none_of_a_recipe():
         Seq2SeqRecipe(target_tokens="words")
     with pytest.raises(ValueError, match="'dropout' is less than 1"):
         Seq2SeqRecipe(dropout=1.0)
+    with pytest.raises(ValueError, match="'ngram_dropout' is less than 1"):
+        Seq2SeqRecipe(ngram_dropout=1.0)
+    with pytest.raises(ValueError, match="'mantissa_bits' are at most the 10"):
+        Seq2SeqRecipe(mantissa_bits=11)
 
 
 def test_bleu_that_cannot_be_measured_is_told_before_the_training(monkeypatch):

@@ -3,8 +3,6 @@
 import keras
 from keras import ops
 
-from kattn.text.libraries import tensorflow
-
 
 def scan(step, start, columns, kept):
     """Run a step over columns, much as `keras.ops.scan` does.
@@ -27,7 +25,8 @@ def scan(step, start, columns, kept):
     if keras.backend.backend() != "tensorflow":
         end, history = ops.scan(lambda *given: (step(*given),) * 2, start, columns)
         return end[kept:], history[:kept]
-    tf = tensorflow()
+    import tensorflow as tf  # the backend, and so installed
+
     start = [tf.convert_to_tensor(x) for x in start]
     length = tf.shape(columns)[0]
     shape = columns.shape[1:]

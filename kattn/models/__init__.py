@@ -38,6 +38,7 @@ from kattn.models.hierarchical_attention import (
     HierarchicalAttentionTextClassifierPreprocessor,
     HierarchicalAttentionTokenizer,
 )
+from kattn.models.ngram_embedding import NgramEmbedding
 from kattn.models.ngram_logits import NgramLogits
 from kattn.models.opinion import MeanOpinion
 from kattn.models.own_words import OwnWords
@@ -80,6 +81,7 @@ __all__ = [
     "HierarchicalAttentionTokenizer",
     "Hypothesis",
     "MeanOpinion",
+    "NgramEmbedding",
     "NgramLogits",
     "OwnWords",
     "PairFeatures",

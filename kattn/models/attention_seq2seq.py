@@ -112,6 +112,23 @@ class AttentionSeq2Seq(
 
     # === Training on pairs of strings ===
 
+    def adapt(self, x):
+        """Find the n-grams that have vectors; `fit` on pairs of strings does so itself.
+
+        Args:
+            x: `(sources, targets)`, as for `fit`.
+
+        Raises:
+            ValueError: If the backbone has no n-grams, or none stands twice in the
+                sources.
+        """
+        if not self.backbone.ngrams:
+            raise ValueError(
+                "There is nothing to find for this model. Expected: a backbone with "
+                "ngrams. Received: ngrams=0"
+            )
+        self.backbone.ngram_embedding.adapt(self._ids(x)[0].to_list())
+
     def fit(
         self, x=None, y=None, batch_size=None, validation_data=None, seed=0, **kwargs
     ):
@@ -138,6 +155,7 @@ class AttentionSeq2Seq(
             TypeError: If one is not a string.
         """
         if not self._tokenizes(x):
+            self._check_adapted()
             return keras.Model.fit(
                 self,
                 x,
@@ -151,8 +169,11 @@ class AttentionSeq2Seq(
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         first_epoch = kwargs.get("initial_epoch", 0)
+        ids = self._ids(x)
+        if self._to_find():
+            self.backbone.ngram_embedding.adapt(ids[0].to_list())
         batches, steps = training_batches(
-            self._ids(x),
+            ids,
             None,
             self.preprocessor.pad,
             batch_size=batch_size or 32,
@@ -185,6 +206,17 @@ class AttentionSeq2Seq(
         if self._tokenizes(x):
             return keras.Model.evaluate(self, self._ordered(x, batch_size), **kwargs)
         return keras.Model.evaluate(self, x, y, batch_size=batch_size, **kwargs)
+
+    def _to_find(self):
+        """Whether there are n-grams, and which they are is not known yet."""
+        return self.backbone.ngrams and not self.backbone.ngram_embedding.adapted
+
+    def _check_adapted(self):
+        if self._to_find():
+            raise ValueError(
+                "N-grams are found in all training texts, which a dataset gives but as "
+                "it trains. Call `adapt((sources, targets))` before `fit(dataset)`."
+            )
 
     # === Strings to batches ===
 

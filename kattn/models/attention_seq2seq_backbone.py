@@ -12,6 +12,7 @@ from keras import ops
 from kattn import normalizers, regions, scores
 from kattn.layers import AttentionRNN, BahdanauCell, LuongCell
 from kattn.models.layouts import Layouts
+from kattn.models.ngram_embedding import NgramEmbedding
 from kattn.models.presets import Presets
 from kattn.models.recurrent import RecurrentEncoder, WideOrthogonal
 from kattn.models.word_embedding import own_policy
@@ -66,6 +67,12 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             `kattn.layers.AttentionCell`.
         dropout: Fraction of the entries dropped in training, of token vectors, between
             recurrences, of what is read, and of the output.
+        ngrams: How many n-grams of the source have vectors of their own, beside its
+            tokens', as for `kattn.models.NgramEmbedding`: little time for what is else
+            learned slowly, how certain runs of letters are read. Which ones, the task's
+            `adapt` finds in the training texts.
+        ngram_dim: Width of such a vector.
+        ngram_dropout: Fraction of these vectors dropped in training.
         dtype: Precision policy of the layers.
         **kwargs: `name` and `trainable`.
 
@@ -85,7 +92,8 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
 
     Reference:
         Bahdanau et al. 2015, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025;
-        coverage: Tu et al. 2016, arXiv:1601.04811.
+        coverage: Tu et al. 2016, arXiv:1601.04811; n-grams: Pagnoni et al. 2024,
+        arXiv:2412.09871.
     """
 
     def __init__(
@@ -104,6 +112,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         input_feeding=True,
         coverage=False,
         dropout=0.0,
+        ngrams=0,
+        ngram_dim=32,
+        ngram_dropout=0.5,
         dtype=None,
         **kwargs,
     ):
@@ -127,6 +138,16 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             name="target_embedding",
         )
         self.target_embedding.supports_masking = True  # of what it makes logits of
+        self.ngram_embedding = None
+        if ngrams:
+            self.ngram_embedding = NgramEmbedding(
+                ngrams,
+                ngram_dim,
+                past=directions == "forward",
+                dropout=ngram_dropout,
+                dtype=dtype,
+                name="ngram_embedding",
+            )
         self.encoders = [
             RecurrentEncoder(units, cell, directions, dtype=dtype, name=f"encoder_{i}")
             for i in range(num_layers)
@@ -167,7 +188,11 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             for kind, of in (("token_ids", "int32"), ("padding_mask", "bool"))
         }
         live = inputs["encoder_padding_mask"]
-        memory = self.source_embedding(inputs["encoder_token_ids"])  # (B, Ts, D)
+        source = inputs["encoder_token_ids"]
+        memory = self.source_embedding(source)  # (B, Ts, D)
+        if self.ngram_embedding is not None:
+            runs = self.ngram_embedding(source, mask=live)
+            memory = ops.concatenate([memory, runs], axis=-1)
         memory = self.dropouts["source"](memory)
         for encoder in self.encoders:
             memory, last = encoder(memory, mask=live)  # (B, Ts, 2 units)
@@ -210,6 +235,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
         self.input_feeding = input_feeding
         self.coverage = coverage
         self.dropout = dropout
+        self.ngrams = ngrams
+        self.ngram_dim = ngram_dim
+        self.ngram_dropout = ngram_dropout
 
     def encoder_model(self):
         """The encoder alone, with the same weights.
@@ -253,6 +281,9 @@ class AttentionSeq2SeqBackbone(Layouts, Presets, keras_hub.models.Backbone):
             "input_feeding": self.input_feeding,
             "coverage": self.coverage,
             "dropout": self.dropout,
+            "ngrams": self.ngrams,
+            "ngram_dim": self.ngram_dim,
+            "ngram_dropout": self.ngram_dropout,
         }
 
 
