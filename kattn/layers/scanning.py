@@ -36,6 +36,8 @@ def scan(step, start, columns, kept):
 
     def body(t, states, arrays):
         after = step([*start[:kept], *states], column.read(t))
+        pairs = zip(after, start, strict=True)
+        after = [tf.ensure_shape(x, like.shape) for x, like in pairs]
         arrays = [x.write(t, new) for x, new in zip(arrays, after, strict=False)]
         return t + 1, after[kept:], arrays
 
