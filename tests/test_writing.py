@@ -68,6 +68,7 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
     (tmp_path / "x.tsv").write_text("\n".join(["source\ttarget", *lines]))
     recipe = 'model = "attention_seq2seq"\ndataset = "x.tsv"\nunits = 4\nepochs = 1\n'
     recipe += "embedding_dim = 3\nngrams = 20\nhalf_precision = true\n"
+    recipe += "mantissa_bits = 4\n"
     (tmp_path / "recipe.toml").write_text(recipe)
     folder = recipes.run({"recipe": "recipe.toml", "output": "run", "beam_width": 2})
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -78,6 +79,8 @@ def test_a_recipe_is_trained_measured_and_saved(tmp_path, monkeypatch):
     }
     model = AttentionSeq2Seq.from_preset(folder / "preset")
     assert model.backbone.ngram_embedding.adapted
+    parts = 2**5 * np.frexp(model.output_dense.get_weights()[0])[0]
+    np.testing.assert_array_equal(parts, np.round(parts))
     texts = model.generate(["101", "11"], beam_width=2)
     served = tf.saved_model.load(str(folder / "saved_model" / "1"))
     answer = served.signatures["generate"](text=tf.constant(["101", "11"]))

@@ -32,7 +32,9 @@ def scan(step, start, columns, kept):
     shape = columns.shape[1:]
     column = tf.TensorArray(columns.dtype, length, element_shape=shape)
     column = column.unstack(columns)
-    arrays = [tf.TensorArray(x.dtype, length, element_shape=x.shape) for x in start]
+    arrays = [
+        tf.TensorArray(x.dtype, length, element_shape=x.shape) for x in start[:kept]
+    ]
 
     def body(t, states, arrays):
         after = step([*start[:kept], *states], column.read(t))
@@ -42,6 +44,6 @@ def scan(step, start, columns, kept):
         return t + 1, after[kept:], arrays
 
     _, end, arrays = tf.while_loop(
-        lambda t, *_: t < length, body, (0, start[kept:], arrays[:kept])
+        lambda t, *_: t < length, body, (0, start[kept:], arrays)
     )
     return end, [array.stack() for array in arrays]

@@ -151,7 +151,8 @@ class AttentionSeq2Seq(
 
         Raises:
             ValueError: If there are more of the ones than of the others, none at all,
-                or a text has more tokens than the preprocessor takes.
+                a text has more tokens than the preprocessor takes, or n-grams are to be
+                found and `x` is no strings.
             TypeError: If one is not a string.
         """
         if not self._tokenizes(x):
