@@ -10,7 +10,8 @@ from kattn.formats import loops
 from kattn.formats.graph import trace
 from kattn.formats.replacing import replaced
 from kattn.layers import AttentionRNN
-from kattn.models.weighed_keys import NONE, WeighedKeys
+from kattn.models.known_keys import NONE
+from kattn.models.weighed_keys import WeighedKeys
 from kattn.text.libraries import tensorflow
 
 FILE = "model.tflite"

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.models.weighed_keys import FACTOR, NONE
+from kattn.models.known_keys import FACTOR, KnownKeys
 
 ORDERS = (3, 4, 5, 6)
 _TEXTS_AT_ONCE = 8192
 
 
 @keras.saving.register_keras_serializable(package="kattn")
-class NgramEmbedding(keras.layers.Layer):
+class NgramEmbedding(KnownKeys):
     """`e_t = [E[g_3(t)]; E[g_4(t)]; E[g_5(t)]; E[g_6(t)]]`, of the n-grams about t.
 
     `g_n(t)` is the run of n tokens from `t - n // 2` on, where what lies outside of the
@@ -41,6 +41,9 @@ class NgramEmbedding(keras.layers.Layer):
     Returns:
         Tensor `(B, T, 4 D)`, zeros at padding, and everywhere before `adapt`.
 
+    Raises:
+        ValueError: If `num_ngrams` is no positive integer.
+
     Example:
         >>> layer = NgramEmbedding(num_ngrams=100, dim=2)
         >>> layer.adapt([[5, 3, 7], [5, 3, 9], [5, 3]])
@@ -54,8 +57,7 @@ class NgramEmbedding(keras.layers.Layer):
     """
 
     def __init__(self, num_ngrams, dim=32, past=False, dropout=0.0, **kwargs):
-        super().__init__(**kwargs)
-        self.num_ngrams = num_ngrams
+        super().__init__(num_ngrams, **kwargs)
         self.dim = dim
         self.past = past
         self.dropout = dropout
@@ -72,19 +74,8 @@ class NgramEmbedding(keras.layers.Layer):
 
     def build(self, token_ids_shape=None):
         """Make the list of n-grams that have vectors, none yet, and the vectors."""
-        self.keys = self.add_weight(
-            shape=(self.num_ngrams,),
-            initializer=keras.initializers.Constant(NONE),
-            dtype="int32",
-            trainable=False,
-            name="keys",
-        )
+        super().build(token_ids_shape)
         self.embedding.build()
-
-    @property
-    def adapted(self):
-        """Whether any n-gram has a vector."""
-        return self.built and bool(ops.any(self.keys != NONE))
 
     def adapt(self, texts):
         """Find the n-grams that have vectors: the most frequent ones, seen twice.
@@ -116,9 +107,7 @@ class NgramEmbedding(keras.layers.Layer):
                 "N-grams have vectors where they stand twice in the texts. Received: "
                 f"{len(texts):,} texts without one"
             )
-        keys = np.full(self.num_ngrams, NONE, "int32")
-        keys[: len(best)] = np.sort(best)
-        self.keys.assign(keys)
+        self.know(np.sort(best))
 
     def call(self, token_ids, mask, training=None):
         """Look up; see the class."""
@@ -126,11 +115,9 @@ class NgramEmbedding(keras.layers.Layer):
         live = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (B, T, 1)
         ids = ops.where(live[..., 0], ops.cast(token_ids, "int32"), 0)
         keys = ops.stack(self._keys(ids, ops.pad), axis=-1)  # (B, T, 4)
-        place = ops.searchsorted(self.keys, ops.reshape(keys, (-1,)))
-        place = ops.reshape(ops.minimum(place, self.num_ngrams - 1), ops.shape(keys))
-        known = (ops.take(self.keys, place) == keys) & live & (keys != NONE)
+        place, known = self.places(keys)
         vectors = self.embedding(place)  # (B, T, 4, D)
-        vectors = ops.where(ops.expand_dims(known, -1), vectors, 0)
+        vectors = ops.where(ops.expand_dims(known & live, -1), vectors, 0)
         vectors = self.whole_dropout(vectors, training=training)
         return ops.reshape(vectors, (batch, length, len(ORDERS) * self.dim))
 
@@ -164,7 +151,6 @@ class NgramEmbedding(keras.layers.Layer):
         """The constructor's arguments."""
         return {
             **super().get_config(),
-            "num_ngrams": self.num_ngrams,
             "dim": self.dim,
             "past": self.past,
             "dropout": self.dropout,

@@ -4,13 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kattn.models.weighed_keys import (
-    FACTOR,
-    NONE,
-    WeighedKeys,
-    different_ngrams,
-    sorted_ngrams,
-)
+from kattn.models.known_keys import FACTOR, NONE
+from kattn.models.weighed_keys import WeighedKeys, different_ngrams, sorted_ngrams
 
 # No word has a negative id, so these stand for no second n-gram. Arrays, for NumPy's
 # numbers of 32 bits warn where they begin again at -2^31.

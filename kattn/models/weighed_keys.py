@@ -5,19 +5,16 @@ ACL 2012: linear weights on n-grams, each scaled by how much likelier it is in o
 class than in the others, are hard to beat.
 """
 
-import keras
 import numpy as np
 from keras import ops
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-# By the golden ratio: up to 40,000 words, no two pairs of them have the same key.
-FACTOR = -1640531535
-NONE = 2**31 - 1  # the key of nothing
+from kattn.models.known_keys import FACTOR, NONE, KnownKeys
 
 
-class WeighedKeys(keras.layers.Layer):
+class WeighedKeys(KnownKeys):
     """`b + sum_g w_g`, over the different known things g in an example.
 
     A thing, an n-gram say, has a key, a number of 32 bits. A subclass makes the keys of
@@ -46,20 +43,13 @@ class WeighedKeys(keras.layers.Layer):
     inverse_regularization = 1.0
 
     def __init__(self, num_ngrams, num_classes, order, **kwargs):
-        super().__init__(**kwargs)
-        self.num_ngrams = num_ngrams
+        super().__init__(num_ngrams, **kwargs)
         self.num_classes = num_classes
         self.order = order
 
     def build(self, input_shape=None):
         """Make the list of known keys, none yet, and their weights."""
-        self.keys = self.add_weight(
-            shape=(self.num_ngrams,),
-            initializer=keras.initializers.Constant(NONE),
-            dtype="int32",
-            trainable=False,
-            name="keys",
-        )
+        super().build(input_shape)
         shape = (self.num_ngrams, self.num_classes)
         # Half the bytes, and finer than the weights are known.
         self.table = self.add_weight(
@@ -73,11 +63,6 @@ class WeighedKeys(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=shape[1:], initializer="zeros", trainable=False, name="bias"
         )
-
-    @property
-    def adapted(self):
-        """Whether anything is known yet."""
-        return self.built and bool(ops.any(self.keys != NONE))
 
     def weigh(self, found, labels):
         """Find the weights.
@@ -126,10 +111,9 @@ class WeighedKeys(keras.layers.Layer):
                 bias[c] = model.intercept_[0]
         if self.num_classes == 2:  # what parts two classes is shared by both
             weights, bias = weights / 2, bias / 2
-        keys = np.full(self.num_ngrams, NONE, "int32")
         table = np.zeros((self.num_ngrams, self.num_classes), "float32")
-        keys[: len(best)], table[: len(best)] = known[best], weights
-        self.keys.assign(keys)
+        table[: len(best)] = weights
+        self.know(known[best])
         self.table.assign(table)
         self.bias.assign(bias)
 
@@ -139,9 +123,7 @@ class WeighedKeys(keras.layers.Layer):
         Args:
             keys: Integers `(B, M)`, `NONE` for nothing.
         """
-        place = ops.searchsorted(self.keys, ops.reshape(keys, (-1,)))
-        place = ops.reshape(ops.minimum(place, self.num_ngrams - 1), ops.shape(keys))
-        counts = (ops.take(self.keys, place) == keys) & (keys != NONE)  # (B, M)
+        place, counts = self.places(keys)  # (B, M) each
         said = ops.einsum(
             "bm,bmc->bc",
             ops.cast(counts, self.compute_dtype),
@@ -157,7 +139,6 @@ class WeighedKeys(keras.layers.Layer):
         """The constructor's arguments."""
         return {
             **super().get_config(),
-            "num_ngrams": self.num_ngrams,
             "num_classes": self.num_classes,
             "order": self.order,
         }

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from kattn.models.weighed_keys import FACTOR, NONE
+from kattn.models.known_keys import FACTOR, NONE
 
 
 class PackedEncoder(nn.Module):

@@ -116,6 +116,12 @@ def test_texts_without_a_run_twice_are_an_error():
         NgramEmbedding(4).adapt([[1], [2]])
 
 
+@pytest.mark.parametrize("count", [0, -3, 2.5, "many"])
+def test_a_number_that_is_none(count):
+    with pytest.raises(ValueError, match=f"Received: num_ngrams={count!r}"):
+        NgramEmbedding(count)
+
+
 # === In an encoder-decoder ===
 
 PAIRS = ["abc", "abd", "cab", "ab", "dab"] * 8, ["b a", "a b c", "d", "a", "c d"] * 8
